@@ -1,0 +1,80 @@
+/* gatehouse/core.h - what a transport may ask of the core, and what the core asks back.
+ *
+ * A gh_worker is the core as seen from one loop thread; an engine is made with one and calls nothing else.  A gh_link is
+ * one identity attached over one connection.  The engine owns the order of packets; the core owns who may speak, what
+ * a message is stamped with, where it goes and when it is durable.
+ *
+ * Threads: every call and every callback on the worker's loop thread.  Callbacks never come from inside a call of the
+ * same link, so an engine needs no re-entrance.
+ * Time: now_ms is the steady clock of gatehouse/transport.h; wall time is the worker's own matter.
+ */
+#ifndef GATEHOUSE_CORE_H
+#define GATEHOUSE_CORE_H
+
+#include <gatehouse/limits.h>
+#include <gatehouse/message.h>
+#include <gatehouse/transport.h>
+
+typedef struct gh_worker gh_worker;
+typedef struct gh_link gh_link;
+
+const gh_limits *gh_worker_limits(const gh_worker *worker);
+
+/* The worker's one draft, emptied.  Borrowed until the next call of this function: fill it and submit it. */
+gh_draft *gh_worker_draft(gh_worker *worker);
+
+/* Subscriptions of a device session (device contract 4.7). */
+enum gh_subscription { GH_SUB_C2D, GH_SUB_METHODS, GH_SUB_TWIN_RESULTS, GH_SUB_TWIN_DESIRED, GH_SUB_INPUTS, GH_SUB_COUNT };
+
+#define GH_QOS_NONE 0xff
+
+typedef struct gh_link_ops {
+	/* After gh_link_open said GH_AGAIN, once.  Not GH_OK: the link is closed and gone. */
+	void (*opened)(void *context, gh_status status, bool session_present);
+	/* Once for each message taken by gh_link_submit and each change taken by gh_link_subscribe, unless the link was
+	 * closed before.  Only GH_OK may be acknowledged to the device. */
+	void (*settled)(void *context, void *cookie, gh_status status);
+	/* After gh_link_submit said GH_AGAIN: there is room again. */
+	void (*writable)(void *context);
+	/* The core wants this link gone (taken over, token ended, identity disabled or changed).  The engine publishes
+	 * its will if it has one, calls gh_link_close, and ends.  Nothing else is called on the link afterwards. */
+	void (*revoked)(void *context, gh_status why);
+} gh_link_ops;
+
+/* Everything is borrowed for the call. */
+typedef struct gh_link_request {
+	const char *transport;  /* static: "mqtt" */
+	gh_bytes host;          /* host name the client spoke to, with or without :port; empty = it named none */
+	gh_bytes device_id;
+	gh_bytes module_id;     /* empty = a device */
+	gh_bytes token;         /* SAS token; empty = none */
+	gh_bytes model_id;
+	gh_bytes client_info;   /* user agent text, for the log */
+	gh_peer peer;
+	bool session_clean;     /* forget stored subscriptions and keep none */
+	bool displaces;         /* an older link of this identity over the same transport is closed */
+} gh_link_request;
+
+/* Authenticates and attaches.
+ * GH_OK: *ret_link is open.  GH_AGAIN: *ret_link waits; ops->opened follows.  Anything else: no link, the refusal has
+ * been logged, *ret_err says why (for the log, not for the device).
+ * The older link of the same identity is closed first, and everything it submitted is settled before this one opens. */
+gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const gh_link_ops *ops, void *context,
+	uint64_t now_ms, gh_link **ret_link, bool *ret_session_present, gh_error *ret_err);
+
+/* Detaches; accepts NULL.  Messages already submitted are still stored, but nobody is told. */
+void gh_link_close(gh_link *link);
+
+/* Stamps, freezes and hands over the draft; the caller may reuse it at once.
+ * GH_OK: taken, ops->settled follows with cookie.  GH_AGAIN: no room now; keep the packet, stop reading,
+ * ops->writable follows.  Other: refused for good, nothing follows. */
+gh_status gh_link_submit(gh_link *link, const gh_draft *draft, void *cookie, uint64_t now_ms);
+
+/* Records changed subscriptions: qos[kind] is 0, 1 or GH_QOS_NONE.  GH_OK: done.  GH_AGAIN: ops->settled follows with
+ * cookie once they are durable (a session that is kept).  Other: refused. */
+gh_status gh_link_subscribe(gh_link *link, const uint8_t qos[GH_SUB_COUNT], void *cookie);
+
+/* Present subscriptions of the link, also those found with the session. */
+const uint8_t *gh_link_subscriptions(const gh_link *link);
+
+#endif

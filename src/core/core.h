@@ -1,0 +1,65 @@
+/* core.h - the core as its owner (main, admin, tests) sees it: made once, one worker per loop thread.
+ *
+ * gatehouse/core.h is what transports see.
+ */
+#ifndef GATEHOUSE_CORE_CORE_H
+#define GATEHOUSE_CORE_CORE_H
+
+#include <gatehouse/backend.h>
+#include <gatehouse/core.h>
+#include <gatehouse/host.h>
+#include <gatehouse/store.h>
+
+#include "src/base/log.h"
+
+struct core;
+
+struct core_config {
+	const gh_limits *limits;
+	const char *const *hosts;        /* NULL-terminated: host name and aliases clients may name */
+	gh_status disabled_status;       /* what a disabled identity is refused with: GH_DISABLED or GH_UNAUTHORIZED */
+	gh_store *store;
+	const gh_backend_ops *backend_ops;
+	gh_backend *backend;
+	const struct log *log;
+};
+
+/* Borrows everything in config until core_free.  NULL without memory. */
+struct core *core_new(const struct core_config *config, const uint64_t seed[2]);
+void core_free(struct core *core); /* all workers freed before; accepts NULL */
+
+/* One per loop thread, made and freed on that thread or while it does not run. */
+gh_worker *core_worker_new(struct core *core, gh_host *host, uint64_t now_ms, uint64_t wall_ms);
+void core_worker_free(gh_worker *worker); /* closes links that are left */
+
+/* Descriptors the loop watches for reading; the matching function is called when one is readable. */
+int core_worker_backend_fd(gh_worker *worker);
+int core_worker_store_fd(gh_worker *worker);
+void core_worker_backend_ready(gh_worker *worker, uint64_t now_ms);
+void core_worker_store_ready(gh_worker *worker, uint64_t now_ms);
+
+/* At the start of each loop turn: the time.  At its end: hands the turn's records to the back end in one batch. */
+void core_worker_turn_begin(gh_worker *worker, uint64_t now_ms, uint64_t wall_ms);
+void core_worker_turn_end(gh_worker *worker, uint64_t now_ms);
+
+/* About once a second: token ends, links whose identity or policy changed. */
+void core_worker_tick(gh_worker *worker, uint64_t now_ms);
+
+/* Any thread: identities or policies changed; each worker re-checks its links at its next tick. */
+void core_credentials_changed(struct core *core);
+
+/* Counters for health and metrics; any thread. */
+struct core_counts {
+	uint64_t links;     /* open now */
+	uint64_t opened;
+	uint64_t refused;
+	uint64_t displaced;
+	uint64_t accepted;  /* messages settled with GH_OK */
+	uint64_t rejected;  /* messages refused or settled otherwise */
+};
+void core_counts(struct core *core, struct core_counts *ret_counts);
+
+/* Any thread.  Records taken from devices and not completed yet. */
+uint64_t core_unsettled(struct core *core);
+
+#endif

@@ -1,0 +1,93 @@
+/* sas.h - SAS tokens: parse, verify, explain (device contract section 3).
+ *
+ * Pure functions: keys and the time come in, a verdict goes out.  What is signed is the text of sr and se exactly as
+ * received; decoding happens afterwards and never re-encodes.  A refusal carries a stable code for the log; the device
+ * is told nothing but "unauthorized".
+ */
+#ifndef GATEHOUSE_CORE_SAS_H
+#define GATEHOUSE_CORE_SAS_H
+
+#include <gatehouse/limits.h>
+#include <gatehouse/message.h>
+
+enum { SAS_SIGNATURE_BYTES = 32, SAS_KEY_BYTES_MAX = 64, SAS_POLICY_BYTES_MAX = 256 };
+#define SAS_NEVER UINT64_MAX
+
+/* A parsed token; runs borrow from the text it was parsed from. */
+struct sas_token {
+	gh_bytes sr;       /* as received */
+	gh_bytes se_text;  /* as received */
+	uint64_t se;       /* seconds since 1970, SAS_NEVER beyond 9999-12-31 */
+	uint8_t signature[SAS_SIGNATURE_BYTES];
+	char policy[SAS_POLICY_BYTES_MAX + 1]; /* decoded skn */
+	size_t policy_len;                     /* 0 = none */
+};
+
+/* GH_UNAUTHORIZED with one of the codes token_too_long, token_form, token_field_repeated, token_field_missing,
+ * token_signature_form, token_policy_form, token_expiry_form. */
+gh_status sas_parse(gh_bytes text, const gh_limits *limits, struct sas_token *ret_token, gh_error *ret_err);
+
+/* A decoded key, 1..64 bytes; len 0 = no key. */
+struct sas_key {
+	uint8_t bytes[SAS_KEY_BYTES_MAX];
+	size_t len;
+};
+
+/* False when the text is not base64 of 1 to 64 bytes. */
+bool sas_key_decode(gh_bytes base64, struct sas_key *ret_key);
+
+struct sas_key_pair {
+	struct sas_key primary;
+	struct sas_key secondary;
+};
+
+/* Constant-time comparison with each key of the pair; which one matched, or SAS_NO_KEY. */
+enum sas_key_slot { SAS_NO_KEY, SAS_PRIMARY, SAS_SECONDARY };
+enum sas_key_slot sas_match(const struct sas_token *token, const struct sas_key_pair *keys);
+
+/* What a token is presented for. */
+struct sas_resource {
+	const char *const *hosts; /* NULL-terminated: the host name and its aliases */
+	gh_bytes device_id;
+	gh_bytes module_id; /* empty = the device itself */
+};
+
+/* Is the token's sr, in any of the spellings clients use, a segment-wise prefix of the resource?
+ * ids_nocase: identity keys; exact: policy keys.  `whole` demands the full resource (identity keys never cover more). */
+bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, bool ids_nocase, bool whole);
+
+/* A policy as the verifier needs it.  Returns false when there is none of that name (compared without case). */
+struct sas_policy {
+	char name[SAS_POLICY_BYTES_MAX + 1];
+	bool device_connect;
+	struct sas_key_pair keys;
+};
+typedef bool sas_find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy);
+
+struct sas_check {
+	gh_bytes text;
+	uint64_t now_s;
+	const gh_limits *limits;
+	struct sas_resource resource;
+	const struct sas_key_pair *identity_keys; /* the claimed identity's own; NULL = it has none */
+	sas_find_policy *find_policy;
+	void *find_policy_context;
+};
+
+struct sas_verdict {
+	gh_auth_method method;
+	uint64_t expires_s;                    /* se; SAS_NEVER */
+	enum sas_key_slot slot;
+	char policy[SAS_POLICY_BYTES_MAX + 1]; /* "" = identity key */
+};
+
+/* The whole of 3.4.  GH_OK and *ret_verdict, or GH_UNAUTHORIZED with a code: those of sas_parse, token_expired,
+ * token_policy_unknown, token_policy_right, token_signature, token_scope, token_no_key. */
+gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err);
+
+/* Builds a token over percent-encoded resource, for tools and tests; policy may be "".  Returns the length without NUL,
+ * or 0 when it does not fit in cap. */
+size_t sas_create(const char *resource, const struct sas_key *key, const char *policy, uint64_t se, char *ret_text,
+	size_t cap);
+
+#endif
