@@ -36,8 +36,9 @@ typedef struct gh_link_ops {
 	void (*settled)(void *context, void *cookie, gh_status status);
 	/* After gh_link_submit said GH_AGAIN: there is room again. */
 	void (*writable)(void *context);
-	/* The core wants this link gone (taken over, token ended, identity disabled or changed).  The engine publishes
-	 * its will if it has one, calls gh_link_close, and ends.  Nothing else is called on the link afterwards. */
+	/* The core wants this link gone: GH_TAKEN_OVER; GH_GONE = its token ended; GH_UNAUTHORIZED or GH_DISABLED = what
+	 * it was opened with no longer holds.  In the first two cases the engine may still submit its will.  It calls
+	 * gh_link_close, then or later, and ends. */
 	void (*revoked)(void *context, gh_status why);
 } gh_link_ops;
 
@@ -62,7 +63,8 @@ typedef struct gh_link_request {
 gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const gh_link_ops *ops, void *context,
 	uint64_t now_ms, gh_link **ret_link, bool *ret_session_present, gh_error *ret_err);
 
-/* Detaches; accepts NULL.  Messages already submitted are still stored, but nobody is told. */
+/* Detaches, also a link whose opened is still awaited (it does not come then); accepts NULL.  Messages already submitted
+ * are still stored, but nobody is told. */
 void gh_link_close(gh_link *link);
 
 /* Stamps, freezes and hands over the draft; the caller may reuse it at once.

@@ -11,6 +11,7 @@
 #include <gatehouse/store.h>
 
 #include "src/base/log.h"
+#include "src/core/authenticate.h"
 
 struct core;
 
@@ -18,6 +19,7 @@ struct core_config {
 	const gh_limits *limits;
 	const char *const *hosts;        /* NULL-terminated: host name and aliases clients may name */
 	gh_status disabled_status;       /* what a disabled identity is refused with: GH_DISABLED or GH_UNAUTHORIZED */
+	struct authenticate_switches switches;
 	gh_store *store;
 	const gh_backend_ops *backend_ops;
 	gh_backend *backend;
@@ -30,7 +32,10 @@ void core_free(struct core *core); /* all workers freed before; accepts NULL */
 
 /* One per loop thread, made and freed on that thread or while it does not run. */
 gh_worker *core_worker_new(struct core *core, gh_host *host, uint64_t now_ms, uint64_t wall_ms);
-void core_worker_free(gh_worker *worker); /* closes links that are left */
+/* Stopping: close the links that are left, run the loop until idle (nothing in flight, no task on its way), free. */
+void core_worker_close_links(gh_worker *worker);
+bool core_worker_idle(gh_worker *worker);
+void core_worker_free(gh_worker *worker); /* accepts NULL; what is in flight still is forgotten */
 
 /* Descriptors the loop watches for reading; the matching function is called when one is readable. */
 int core_worker_backend_fd(gh_worker *worker);
@@ -42,11 +47,12 @@ void core_worker_store_ready(gh_worker *worker, uint64_t now_ms);
 void core_worker_turn_begin(gh_worker *worker, uint64_t now_ms, uint64_t wall_ms);
 void core_worker_turn_end(gh_worker *worker, uint64_t now_ms);
 
-/* About once a second: token ends, links whose identity or policy changed. */
+/* About ten times a second: token ends, waits, a slice of the links to check again. */
 void core_worker_tick(gh_worker *worker, uint64_t now_ms);
 
-/* Any thread: identities or policies changed; each worker re-checks its links at its next tick. */
-void core_credentials_changed(struct core *core);
+/* Any thread: a device or one of its modules was changed, or (empty id) a policy was: every worker checks the links
+ * concerned again, those of a device at once, all of them in slices at its ticks.  GH_NO_MEMORY: not everybody was told. */
+gh_status core_credentials_changed(struct core *core, gh_bytes device_id);
 
 /* Counters for health and metrics; any thread. */
 struct core_counts {
@@ -58,8 +64,4 @@ struct core_counts {
 	uint64_t rejected;  /* messages refused or settled otherwise */
 };
 void core_counts(struct core *core, struct core_counts *ret_counts);
-
-/* Any thread.  Records taken from devices and not completed yet. */
-uint64_t core_unsettled(struct core *core);
-
 #endif
