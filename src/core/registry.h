@@ -30,7 +30,10 @@ struct identity {
 	char thumbprints[2][65]; /* lower-case hex, "" = none */
 };
 
-/* GH_NOT_FOUND when the device (or its module) does not exist. */
+/* From a stored document; GH_INTERNAL when it cannot be understood. */
+gh_status identity_parse(gh_bytes json, struct identity *ret_identity);
+/* GH_NOT_FOUND when the device (or its module) does not exist; GH_INTERNAL or the store's own status when it cannot be
+ * read. */
 gh_status identity_read(gh_store *store, gh_bytes device_id, gh_bytes module_id, struct identity *ret_identity);
 /* As sas_find_policy; context is the gh_store. */
 bool policy_read(void *store, gh_bytes name, struct sas_policy *ret_policy);
@@ -48,8 +51,12 @@ struct registry {
 /* Creates the five default policies with fresh keys where they are missing. */
 gh_status registry_ensure_policies(const struct registry *r, gh_error *ret_err);
 
-/* Each returns a new reference in *ret_document.  `document` is what the client gave: see 2.2 for which fields it may
- * set; absent or empty keys are generated.  etag: NULL = GH_EXISTS/GH_CONFLICT rules of 2.4, "*" = any. */
+/* Each returns a new reference in *ret_document.  `document` is what the client gave, with a moduleId for a module: see
+ * 2.2 for which fields it may set; absent or empty keys are generated.  module_id: NULL or "" = the device.
+ * etag, with or without quotes: "*" = any; another that is not the document's is GH_CONFLICT.  Without one (NULL) an
+ * update is a creation and a deletion is GH_CONFLICT, as 2.4 has it.
+ * GH_INVALID with a code per field; GH_EXISTS; GH_NOT_FOUND; GH_QUOTA (modules of a device); GH_CONFLICT also when other
+ * writers kept coming first; else the store's. */
 gh_status registry_device_create(const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
 gh_status registry_device_update(const struct registry *r, const json_t *document, const char *etag, json_t **ret_document,
 	gh_error *ret_err);
@@ -59,12 +66,12 @@ gh_status registry_device_delete(const struct registry *r, const char *device_id
 gh_status registry_device_get(const struct registry *r, const char *device_id, const char *module_id, json_t **ret_document,
 	gh_error *ret_err);
 /* An array of at most `max` documents after `after` ("" = from the start), modules left out unless device_id is given
- * (then the modules of that device). */
+ * (then the modules of that device, GH_NOT_FOUND when there is no such device). */
 gh_status registry_device_list(const struct registry *r, const char *device_id, const char *after, size_t max,
 	json_t **ret_documents, gh_error *ret_err);
 
-/* Many documents in few transactions: feed lines, then finish.  Stops at the first bad line; the error names it. What
- * was already written stays and is counted. */
+/* Many documents in few transactions: feed lines, then finish.  Stops at the first bad line; the error names it, and
+ * finish repeats it.  The lines before it are written, and counted in *ret_count whatever finish returns. */
 struct registry_import;
 struct registry_import *registry_import_new(const struct registry *r);
 gh_status registry_import_line(struct registry_import *import, gh_bytes line, gh_error *ret_err);

@@ -1,0 +1,48 @@
+/* policy.c - what the device side reads of a stored policy.
+ *
+ * Managing them is registry_policy.c's business.  A policy that cannot be read is none: its tokens are refused.
+ */
+#include "src/core/registry.h"
+
+#include "src/base/text.h"
+#include "src/core/registry_key.h"
+
+#include <stdio.h>
+
+static bool policy_has_right(const json_t *document, const char *right)
+{
+	size_t i;
+	const json_t *entry;
+	json_array_foreach(json_object_get(document, "rights"), i,
+		entry) if (json_is_string(entry) && strcmp(json_string_value(entry), right) == 0) return true;
+	return false;
+}
+
+static bool policy_parse(const json_t *document, struct sas_policy *ret_policy)
+{
+	const char *name = json_string_value(json_object_get(document, "name"));
+	const char *primary = json_string_value(json_object_get(document, "primaryKey"));
+	const char *secondary = json_string_value(json_object_get(document, "secondaryKey"));
+	struct sas_policy policy = {.device_connect = policy_has_right(document, "DeviceConnect")};
+	if (!name || strlen(name) >= sizeof policy.name || !sas_key_decode(text_of(primary), &policy.keys.primary) ||
+		!sas_key_decode(text_of(secondary), &policy.keys.secondary))
+		return false;
+	snprintf(policy.name, sizeof policy.name, "%s", name);
+	*ret_policy = policy;
+	return true;
+}
+
+bool policy_read(void *context, gh_bytes name, struct sas_policy *ret_policy)
+{
+	gh_store *store = context;
+	struct registry_key key;
+	gh_store_value value;
+	if (!registry_key_policy(name, &key) ||
+		store->ops->get(store, GH_FAMILY_POLICIES, registry_key_bytes(&key), &value) != GH_OK)
+		return false;
+	json_t *document = json_loadb((const char *)value.data, value.len, 0, NULL);
+	gh_store_value_done(&value);
+	bool good = policy_parse(document, ret_policy);
+	json_decref(document);
+	return good;
+}

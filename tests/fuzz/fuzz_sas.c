@@ -1,0 +1,51 @@
+/* SAS tokens: any bytes, parsed, held against scopes and verified.  Borrowed runs stay inside the text. */
+#include "tests/fuzz/fuzz.h"
+
+#include "src/base/limits.h"
+#include "src/base/text.h"
+#include "src/core/sas.h"
+
+#include <assert.h>
+
+static const char *const hosts[] = {"hub.example.net", "gateway", NULL};
+static const struct sas_key key = {.bytes = {1, 2, 3}, .len = 32};
+
+static bool find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy)
+{
+	(void)context;
+	assert(name.len >= 1 && name.len <= SAS_POLICY_BYTES_MAX);
+	*ret_policy =
+		(struct sas_policy){.name = "device", .device_connect = name.data[0] != 's', .keys = {.primary = key}};
+	return name.data[0] != 'n';
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	gh_limits limits;
+	limits_defaults(&limits);
+	struct sas_key_pair keys = {.secondary = key};
+	struct sas_check check = {
+		.text = {data, size},
+		.now_s = 1800000000,
+		.limits = &limits,
+		.resource = {hosts, text_of("dev1"), text_of("mod-A")},
+		.identity_keys = &keys,
+		.find_policy = find_policy,
+	};
+	struct sas_verdict verdict;
+	gh_error error = {.code = NULL};
+	gh_status status = sas_verify(&check, &verdict, &error);
+	assert(status == GH_OK || (status == GH_UNAUTHORIZED && error.code));
+
+	struct sas_token token;
+	if (sas_parse(check.text, &limits, &token, NULL) == GH_OK) {
+		assert(token.sr.data >= data && token.sr.data + token.sr.len <= data + size);
+		assert(token.se_text.data >= data && token.se_text.data + token.se_text.len <= data + size);
+	}
+	/* what covers the whole resource covers it for a policy too, unless only case differs */
+	struct sas_resource device = {hosts, text_of("dev1"), {NULL, 0}};
+	bool whole = sas_scope_covers(check.text, &device, false, true);
+	assert(!whole || sas_scope_covers(check.text, &device, false, false));
+	assert(!whole || sas_scope_covers(check.text, &device, true, true));
+	return 0;
+}
