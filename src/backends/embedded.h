@@ -16,4 +16,7 @@ extern const gh_backend_ops embedded_queue;
 /* Filled by open: what recovery found.  Borrowed; "" when there was nothing to say. */
 const char *embedded_store_recovery(const gh_store *store);
 
+/* Runs retention now, as of wall_ms; it also runs by itself once a minute.  May block; any thread but a loop's. */
+gh_status embedded_queue_retain(gh_backend *backend, uint64_t wall_ms);
+
 #endif

@@ -11,7 +11,7 @@
 extern const gh_store_ops memory_store;
 extern const gh_backend_ops memory_queue;
 
-/* Held: records are taken but complete only at memory_queue_release, all with `status`. */
+/* Held: records are taken but complete only at memory_queue_release, all with `status`; that also ends the hold. */
 void memory_queue_hold(gh_backend *backend);
 void memory_queue_release(gh_backend *backend, gh_status status);
 /* Takes nothing more (room 0) until set back to true. */
