@@ -16,13 +16,21 @@ struct loop;
 
 /* NULL when the system refuses. */
 struct loop *loop_new(void);
+/* With another steady clock: tests move time instead of waiting for it. */
+struct loop *loop_new_with_clock(uint64_t (*clock_ms)(void *context), void *context);
 void loop_free(struct loop *loop); /* all watches and timers of others removed before; accepts NULL */
 
-/* Runs until loop_stop; returns with nothing of the loop pending but what is still watched. */
+/* Runs until loop_stop; returns with nothing of the loop pending but what is still watched: tasks posted before the
+ * stop have run.  May be run again. */
 void loop_run(struct loop *loop);
-void loop_stop(struct loop *loop);
+void loop_stop(struct loop *loop); /* any thread, also from a signal handler */
+/* Does what is ready now, without waiting: for tests that drive both ends from one thread. */
+void loop_turn(struct loop *loop);
 
 gh_host *loop_host(struct loop *loop);
+
+/* What the host's random gives, for what is made before there is a loop; any thread. */
+void loop_random_bytes(void *ret_bytes, size_t len);
 
 /* Steady milliseconds, read once per turn; wall milliseconds, read when asked. */
 uint64_t loop_now_ms(struct loop *loop);
@@ -52,13 +60,15 @@ void loop_unwatch(struct loop_fd *watch);               /* accepts NULL; ready i
 struct loop_timer {
 	struct heap_node node;
 	void (*fire)(struct loop_timer *timer, uint64_t now_ms);
+	struct loop_timer *starved; /* the next of those the heap had no memory for */
 };
 /* Arms or moves; 0 disarms.  A timer is disarmed when it fires.  Without memory it fires at the next turn. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t at_ms);
 
 /* ---- work at the end of this turn ---- */
 
-/* Runs before turn_end of this turn, once however often it is asked for. */
+/* Runs before turn_end of this turn, once however often it is asked for.  A job may ask for itself again: it then runs
+ * after the others; one that always does is carried over to the next turn, so that descriptors get theirs. */
 struct loop_job {
 	struct loop_job *next;
 	bool queued;

@@ -1,7 +1,7 @@
 /* tls.h - OpenSSL in one place: versions, ciphers, certificates, ALPN, client certificates, session tickets.
  *
  * A tls_context is shared by all workers and counted; replacing it (reload) leaves running connections on the old one.
- * A tls_conn is one connection's TLS state over memory: the caller moves the bytes.
+ * One connection's TLS state is tls_conn.h; making certificates is tls_make.c.
  */
 #ifndef GATEHOUSE_IO_TLS_H
 #define GATEHOUSE_IO_TLS_H
@@ -23,8 +23,12 @@ gh_status tls_context_new(const struct tls_config *config, struct tls_context **
 struct tls_context *tls_context_ref(struct tls_context *context); /* any thread */
 void tls_context_unref(struct tls_context *context);              /* any thread; accepts NULL */
 
+/* What a tls_conn is made from; borrowed. */
+struct ssl_ctx_st *tls_context_ssl(struct tls_context *context);
+
 /* Makes a private CA and a server certificate for the names (DNS names and addresses), ECDSA P-256, as PEM files in
- * directory: ca.pem, ca.key, server.pem, server.key (keys mode 0600).  Keeps what is there and still covers the names. */
+ * directory: ca.pem, ca.key, server.pem, server.key (keys mode 0600).  Keeps what is there and still covers the names;
+ * renews the server's, under the same CA, when it is about to expire.  The directory must exist. */
 gh_status tls_make_certificates(const char *directory, const char *const *names, uint64_t wall_ms, gh_error *ret_err);
 
 #endif
