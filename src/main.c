@@ -1,5 +1,5 @@
 /* main.c - the program: picks the sub-command.  The only file that names concrete transports and back ends. */
-#include "config.h"
+#include <config.h>
 
 #include <stdio.h>
 #include <string.h>
