@@ -1,0 +1,384 @@
+#include "tests/bench/load_conn.h"
+
+#include "src/base/text.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MQTT_CONNECT = 0x10, MQTT_CONNACK = 0x20, MQTT_PUBLISH_QOS1 = 0x32, MQTT_DUP = 0x08, MQTT_PUBACK = 0x40 };
+
+/* ---- packets, prepared once ---- */
+
+/* Replaces {n}, {id} and {seq} (ten digits, patched later; *ret_digits says where). */
+static void load_expand(struct buf *out, const char *pattern, const struct load_conn *c, size_t *ret_digits)
+{
+	char number[16];
+	snprintf(number, sizeof number, "%u", c->n);
+	while (*pattern) {
+		if (strncmp(pattern, "{n}", 3) == 0) {
+			buf_append(out, number, strlen(number));
+			pattern += 3;
+		} else if (strncmp(pattern, "{id}", 4) == 0) {
+			load_expand(out, c->options->client_id, c, ret_digits);
+			pattern += 4;
+		} else if (strncmp(pattern, "{seq}", 5) == 0) {
+			*ret_digits = out->len;
+			buf_append(out, "0000000000", LOAD_DIGITS);
+			pattern += 5;
+		} else {
+			buf_put_u8(out, (uint8_t)*pattern++);
+		}
+	}
+}
+
+static void load_put_expanded(struct buf *out, const char *pattern, const struct load_conn *c, size_t *ret_digits)
+{
+	size_t length_at = out->len;
+	buf_put_u16(out, 0);
+	load_expand(out, pattern, c, ret_digits);
+	size_t len = out->len - length_at - 2;
+	out->data[length_at] = (uint8_t)(len >> 8);
+	out->data[length_at + 1] = (uint8_t)len;
+}
+
+static void load_put_length(struct buf *out, size_t len)
+{
+	do {
+		uint8_t byte = len % 128;
+		len /= 128;
+		buf_put_u8(out, len ? byte | 0x80 : byte);
+	} while (len);
+}
+
+/* A token for one day, in the spelling of the Node SDK. */
+static bool load_put_token(struct buf *out, const struct load_conn *c)
+{
+	struct buf resource = {0}, signed_text = {0};
+	size_t ignored;
+	const char *host = c->options->sas_host;
+	buf_append(&resource, host, strlen(host));
+	buf_append(&resource, "/devices/", strlen("/devices/"));
+	load_expand(&resource, c->options->client_id, c, &ignored);
+
+	char sr[3 * 512 + 1], se[24];
+	uint8_t key[128], mac[32];
+	size_t key_len;
+	unsigned mac_len = sizeof mac;
+	gh_bytes key_text = text_of(c->options->device_key);
+	bool ok = resource.len <= 512 && key_text.len <= sizeof key && text_base64_decode(key_text, key, &key_len);
+	if (ok) {
+		text_percent_encode(buf_bytes(&resource), sr);
+		snprintf(se, sizeof se, "%lld", (long long)time(NULL) + 86400);
+		buf_append(&signed_text, sr, strlen(sr));
+		buf_put_u8(&signed_text, '\n');
+		buf_append(&signed_text, se, strlen(se));
+		HMAC(EVP_sha256(), key, (int)key_len, signed_text.data, signed_text.len, mac, &mac_len);
+		char base64[TEXT_BASE64_SIZE(32)], sig[3 * sizeof base64], token[2048];
+		text_base64_encode(mac, sizeof mac, base64);
+		text_percent_encode(text_of(base64), sig);
+		int len = snprintf(token, sizeof token, "SharedAccessSignature sr=%s&sig=%s&se=%s", sr, sig, se);
+		buf_put_u16(out, (uint16_t)len);
+		buf_append(out, token, (size_t)len);
+	}
+	buf_done(&resource);
+	buf_done(&signed_text);
+	return ok;
+}
+
+static bool load_prepare_connect(struct load_conn *c)
+{
+	const struct load_options *o = c->options;
+	struct buf body = {0};
+	size_t ignored;
+	bool password = o->password || o->device_key;
+	buf_append(&body, "\0\4MQTT\4", 7);
+	buf_put_u8(&body, (uint8_t)(0x02 | (o->user ? 0x80 : 0) | (password ? 0x40 : 0)));
+	buf_put_u16(&body, 0); /* no keep-alive */
+	load_put_expanded(&body, o->client_id, c, &ignored);
+	if (o->user)
+		load_put_expanded(&body, o->user, c, &ignored);
+	bool ok = true;
+	if (o->device_key)
+		ok = load_put_token(&body, c);
+	else if (o->password)
+		load_put_expanded(&body, o->password, c, &ignored);
+	buf_put_u8(&c->connect, MQTT_CONNECT);
+	load_put_length(&c->connect, body.len);
+	buf_append(&c->connect, body.data, body.len);
+	buf_done(&body);
+	return ok && !c->connect.failed;
+}
+
+/* The body is "<connection> <seq> " and then filler up to the size asked for. */
+static bool load_prepare_publish(struct load_conn *c)
+{
+	struct buf rest = {0};
+	char head[32];
+	size_t digits = 0, body_at;
+	load_put_expanded(&rest, c->options->topic, c, &digits);
+	size_t id_at = rest.len;
+	buf_put_u16(&rest, 0);
+	body_at = rest.len;
+	int head_len = snprintf(head, sizeof head, "%06u 0000000000 ", c->n);
+	buf_append(&rest, head, (size_t)head_len);
+	while (rest.len - body_at < c->options->size)
+		buf_put_u8(&rest, (uint8_t)('a' + rest.len % 26));
+
+	buf_put_u8(&c->publish, MQTT_PUBLISH_QOS1);
+	load_put_length(&c->publish, rest.len);
+	size_t shift = c->publish.len;
+	buf_append(&c->publish, rest.data, rest.len);
+	c->packet_id_at = shift + id_at;
+	c->topic_digits_at = digits ? shift + digits : 0;
+	c->body_digits_at = shift + body_at + 7;
+	buf_done(&rest);
+	return !c->publish.failed;
+}
+
+bool load_conn_init(struct load_conn *c, const struct load_options *options, unsigned n)
+{
+	*c = (struct load_conn){.options = options, .n = n, .fd = -1};
+	c->sent_us = calloc(options->window, sizeof *c->sent_us);
+	return c->sent_us && load_prepare_connect(c) && load_prepare_publish(c);
+}
+
+void load_conn_done(struct load_conn *c)
+{
+	load_conn_close(c);
+	buf_done(&c->connect);
+	buf_done(&c->publish);
+	buf_done(&c->out);
+	free(c->sent_us);
+}
+
+/* ---- the socket ---- */
+
+void load_conn_close(struct load_conn *c)
+{
+	if (c->ssl)
+		SSL_free(c->ssl);
+	c->ssl = NULL;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	c->state = CONN_CLOSED;
+	c->want_write = false;
+	c->in_len = 0;
+	buf_clear(&c->out);
+}
+
+static enum load_event load_lost(struct load_conn *c, const char *what, const char *why)
+{
+	snprintf(c->fault, sizeof c->fault, "connection %u: %s: %s", c->n, what, why);
+	load_conn_close(c);
+	return LOAD_LOST;
+}
+
+/* SSL says no: wait (LOAD_NOTHING) or lost. */
+static enum load_event load_blocked(struct load_conn *c, int result, const char *what)
+{
+	char text[120] = "closed by the server";
+	switch (SSL_get_error(c->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		c->want_write = false;
+		return LOAD_NOTHING;
+	case SSL_ERROR_WANT_WRITE:
+		c->want_write = true;
+		return LOAD_NOTHING;
+	case SSL_ERROR_SSL:
+		ERR_error_string_n(ERR_peek_error(), text, sizeof text);
+		break;
+	default:
+		break;
+	}
+	ERR_clear_error();
+	if (c->state == CONN_LEAVING) {
+		load_conn_close(c);
+		return LOAD_LEFT;
+	}
+	return load_lost(c, what, text);
+}
+
+enum load_event load_conn_open(struct load_conn *c, uint64_t now_us)
+{
+	int one = 1;
+	c->started_us = now_us;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return load_lost(c, "socket", strerror(errno));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	const struct sockaddr *address = (const struct sockaddr *)&c->options->address;
+	if (connect(c->fd, address, sizeof c->options->address) != 0 && errno != EINPROGRESS)
+		return load_lost(c, "connect", strerror(errno));
+	c->ssl = SSL_new(c->options->tls);
+	if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || !SSL_set1_host(c->ssl, c->options->server_name))
+		return load_lost(c, "TLS", "no memory");
+	SSL_set_tlsext_host_name(c->ssl, c->options->server_name);
+	SSL_set_connect_state(c->ssl);
+	c->state = CONN_TCP;
+	c->want_write = true;
+	return LOAD_NOTHING;
+}
+
+enum load_event load_conn_flush(struct load_conn *c)
+{
+	while (c->out.len) {
+		int n = SSL_write(c->ssl, c->out.data, (int)c->out.len);
+		if (n <= 0)
+			return load_blocked(c, n, "write");
+		buf_drop(&c->out, (size_t)n);
+	}
+	c->want_write = false;
+	return LOAD_NOTHING;
+}
+
+static enum load_event load_handshake(struct load_conn *c)
+{
+	if (c->state == CONN_TCP) {
+		int fault = 0;
+		socklen_t len = sizeof fault;
+		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &fault, &len);
+		if (fault)
+			return load_lost(c, "connect", strerror(fault));
+		c->state = CONN_TLS;
+	}
+	int n = SSL_do_handshake(c->ssl);
+	if (n != 1)
+		return load_blocked(c, n, "handshake");
+	c->state = CONN_CONNACK;
+	buf_append(&c->out, c->connect.data, c->connect.len);
+	return load_conn_flush(c);
+}
+
+/* ---- MQTT ---- */
+
+bool load_conn_has_room(const struct load_conn *c)
+{
+	return c->state == CONN_READY && c->next_seq - c->acked_seq < c->options->window;
+}
+
+static void load_digits(uint8_t *at, uint64_t value)
+{
+	for (int i = LOAD_DIGITS - 1; i >= 0; i--, value /= 10)
+		at[i] = (uint8_t)('0' + value % 10);
+}
+
+static uint16_t load_packet_id(uint64_t seq)
+{
+	return (uint16_t)(seq % 65535 + 1);
+}
+
+static void load_queue(struct load_conn *c, uint64_t seq, uint64_t stamp_us, bool dup)
+{
+	uint8_t *p = c->publish.data;
+	uint16_t id = load_packet_id(seq);
+	p[0] = dup ? MQTT_PUBLISH_QOS1 | MQTT_DUP : MQTT_PUBLISH_QOS1;
+	p[c->packet_id_at] = (uint8_t)(id >> 8);
+	p[c->packet_id_at + 1] = (uint8_t)id;
+	load_digits(p + c->body_digits_at, seq);
+	if (c->topic_digits_at)
+		load_digits(p + c->topic_digits_at, seq);
+	c->sent_us[seq % c->options->window] = stamp_us;
+	buf_append(&c->out, p, c->publish.len);
+}
+
+void load_conn_publish(struct load_conn *c, uint64_t stamp_us)
+{
+	load_queue(c, c->next_seq++, stamp_us, false);
+}
+
+void load_conn_republish(struct load_conn *c, uint64_t now_us)
+{
+	for (uint64_t seq = c->acked_seq; seq < c->next_seq; seq++)
+		load_queue(c, seq, now_us, true);
+}
+
+enum load_event load_conn_leave(struct load_conn *c)
+{
+	c->state = CONN_LEAVING;
+	buf_append(&c->out, "\xe0\0", 2);
+	return load_conn_flush(c);
+}
+
+/* One whole packet of two or four bytes. */
+static enum load_event load_take(struct load_conn *c, const uint8_t *packet)
+{
+	char text[80];
+	if (packet[0] == MQTT_CONNACK && c->state == CONN_CONNACK) {
+		snprintf(text, sizeof text, "code %u", packet[3]);
+		if (packet[3] != 0)
+			return load_lost(c, "CONNACK", text);
+		c->state = CONN_READY;
+		return LOAD_CONNECTED;
+	}
+	if (packet[0] != MQTT_PUBACK || c->state != CONN_READY) {
+		snprintf(text, sizeof text, "type %02x in state %d", packet[0], c->state);
+		return load_lost(c, "unexpected packet", text);
+	}
+	uint16_t id = (uint16_t)(packet[2] << 8 | packet[3]), expected = load_packet_id(c->acked_seq);
+	if (c->acked_seq == c->next_seq || id != expected) {
+		snprintf(text, sizeof text, "id %u, expected %u", id, expected);
+		return load_lost(c, "PUBACK out of order", text);
+	}
+	c->acked_seq++;
+	return LOAD_ACKED;
+}
+
+/* All answers are four bytes long, so a packet is whole when in[] is full. */
+static enum load_event load_feed(struct load_conn *c, const uint8_t *data, size_t len)
+{
+	enum load_event found = LOAD_NOTHING;
+	for (size_t i = 0; i < len; i++) {
+		c->in[c->in_len++] = data[i];
+		if (c->in_len < sizeof c->in)
+			continue;
+		c->in_len = 0;
+		enum load_event event = load_take(c, c->in);
+		if (event == LOAD_LOST)
+			return event;
+		found = event;
+	}
+	return found;
+}
+
+static enum load_event load_read(struct load_conn *c)
+{
+	enum load_event found = LOAD_NOTHING;
+	uint8_t data[4096];
+	for (;;) {
+		int n = SSL_read(c->ssl, data, sizeof data);
+		if (n <= 0) {
+			enum load_event event = load_blocked(c, n, "read");
+			return event == LOAD_NOTHING ? found : event;
+		}
+		if (c->state == CONN_LEAVING)
+			continue;
+		enum load_event event = load_feed(c, data, (size_t)n);
+		if (event == LOAD_LOST)
+			return event;
+		if (event != LOAD_NOTHING)
+			found = event;
+		if ((size_t)n < sizeof data && !SSL_has_pending(c->ssl))
+			return found;
+	}
+}
+
+enum load_event load_conn_ready(struct load_conn *c, uint64_t *ret_from)
+{
+	*ret_from = c->acked_seq;
+	if (c->state == CONN_TCP || c->state == CONN_TLS)
+		return load_handshake(c);
+	if (c->out.len) {
+		enum load_event event = load_conn_flush(c);
+		if (event != LOAD_NOTHING)
+			return event;
+	}
+	return load_read(c);
+}

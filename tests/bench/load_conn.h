@@ -1,0 +1,78 @@
+/* load_conn.h - one connection of the load client: TCP, TLS, MQTT 3.1.1 with QoS 1 publishes, as a state machine.
+ *
+ * It owns its socket and nothing of the loop: the worker (load_mqtt.c) hands in what epoll said and the time, and is
+ * told through load_worker's calls.  Packets are prepared once; a publish costs a copy, a patch and its share of one
+ * SSL_write.  Works with any broker; what is Gatehouse's own (SAS tokens, topics) comes in as text patterns.
+ */
+#ifndef GATEHOUSE_TESTS_BENCH_LOAD_CONN_H
+#define GATEHOUSE_TESTS_BENCH_LOAD_CONN_H
+
+#include "src/base/buf.h"
+#include "tests/bench/load_stats.h"
+
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum load_mode { LOAD_PUBLISH, LOAD_IDLE, LOAD_HANDSHAKES, LOAD_RELIABLE };
+
+struct load_options {
+	enum load_mode mode;
+	struct sockaddr_in address;
+	const char *server_name; /* checked in the certificate */
+	SSL_CTX *tls;
+	unsigned connections, threads, parallel, window, size;
+	unsigned first; /* number of the first connection */
+	uint64_t messages, handshakes;
+	double seconds, rate;
+	bool interactive;
+	const char *client_id, *user, *password, *topic; /* patterns: {n} the connection's number, {id}, {seq} */
+	const char *sas_host, *device_key; /* password = a SAS token of this host and key */
+	int ack_log; /* -1 = none */
+};
+
+enum load_state { CONN_CLOSED, CONN_TCP, CONN_TLS, CONN_CONNACK, CONN_READY, CONN_LEAVING };
+
+enum { LOAD_DIGITS = 10 }; /* {seq} in a topic and in the body is ten digits */
+
+struct load_conn {
+	const struct load_options *options;
+	unsigned n;
+	enum load_state state;
+	int fd;
+	SSL *ssl;
+	bool want_write, watched_write; /* what it needs; what its epoll was told (the worker's) */
+	struct buf connect; /* the CONNECT, prepared */
+	struct buf publish; /* a PUBLISH, prepared; id and digits are patched */
+	size_t packet_id_at, topic_digits_at, body_digits_at; /* 0 = none */
+	struct buf out;
+	uint8_t in[4];
+	unsigned in_len;
+	uint64_t next_seq, acked_seq; /* in flight: acked_seq .. next_seq - 1 */
+	uint64_t *sent_us; /* by seq % window */
+	uint64_t started_us;
+	char fault[160];
+};
+
+/* What a call found.  LOAD_LOST: the connection is closed and fault says why. */
+enum load_event { LOAD_NOTHING, LOAD_CONNECTED, LOAD_ACKED, LOAD_LEFT, LOAD_LOST };
+
+bool load_conn_init(struct load_conn *c, const struct load_options *options, unsigned n);
+void load_conn_done(struct load_conn *c);
+
+/* Opens the socket and begins; the caller registers c->fd with its epoll. */
+enum load_event load_conn_open(struct load_conn *c, uint64_t now_us);
+/* Goes on after the socket became ready.  With LOAD_ACKED, [*ret_from, c->acked_seq) are what was acknowledged. */
+enum load_event load_conn_ready(struct load_conn *c, uint64_t *ret_from);
+bool load_conn_has_room(const struct load_conn *c);
+/* Queues the next publish, counted from stamp_us; goes out with load_conn_flush. */
+void load_conn_publish(struct load_conn *c, uint64_t stamp_us);
+/* Queues again, as duplicates, what was sent on an earlier connection and not acknowledged. */
+void load_conn_republish(struct load_conn *c, uint64_t now_us);
+enum load_event load_conn_flush(struct load_conn *c);
+/* Sends DISCONNECT; LOAD_LEFT comes when the server has closed. */
+enum load_event load_conn_leave(struct load_conn *c);
+void load_conn_close(struct load_conn *c);
+
+#endif

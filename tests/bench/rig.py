@@ -1,0 +1,196 @@
+"""rig.py - what the bench and the crash rounds share: a certificate, a gateway, a peer broker, the load client.
+
+Standard library only.  Everything listens on 127.0.0.1 on a free port and lives below one temporary folder.
+"""
+
+import base64
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+HOST_NAME = "localhost"
+DEVICE_KEY = base64.b64encode(bytes(range(32))).decode()
+SECOND_KEY = base64.b64encode(bytes(range(32, 64))).decode()
+
+
+class RigError(Exception):
+    """Something of the rig did not come up or went away; the text says what."""
+
+
+def raise_file_limit(wanted=16384):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(max(soft, wanted), hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_file(path, text, mode=0o600):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as out:
+        out.write(text)
+    return path
+
+
+def make_certificate(folder):
+    """A self-signed ECDSA P-256 certificate for localhost, the same for every server; returns (certificate, key)."""
+    certificate, key = os.path.join(folder, "server.pem"), os.path.join(folder, "server.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key,
+         "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+def wait_for_port(port, process, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RigError(f"the server ended with {process.returncode} before it listened")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.005)
+    raise RigError(f"nothing listens on port {port} after {seconds} s")
+
+
+class Server:
+    """A server process: CPU seconds over all its threads, resident memory, and its end."""
+
+    def __init__(self, port):
+        self.port = port
+        self.process = None
+
+    def launch(self, command, log_path):
+        with open(log_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for_port(self.port, self.process)
+
+    def cpu_seconds(self):
+        tasks = f"/proc/{self.process.pid}/task"
+        total = 0
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[0])
+        return total / 1e9
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) * 1024
+        raise RigError("no VmRSS")
+
+    def kill(self):
+        """kill -9, and wait until it is gone."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    def stop(self):
+        if not self.process or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired as late:
+            self.kill()
+            raise RigError("the server did not stop within 30 s of SIGTERM") from late
+
+
+class Gateway(Server):
+    def __init__(self, binary, folder, certificate, partitions=4):
+        super().__init__(free_port())
+        self.binary = os.path.abspath(binary)
+        self.log_path = os.path.join(folder, "gatehouse.log")
+        self.config = write_file(os.path.join(folder, "gatehouse.yaml"), "\n".join([
+            f"hostName: {HOST_NAME}",
+            f"dataDir: {os.path.join(folder, 'data')}",
+            "log:", "  level: warning",
+            "tls:", f"  certificateFile: {certificate[0]}", f"  keyFile: {certificate[1]}",
+            "listeners:", "  mqtt:", "    address: 127.0.0.1", f"    port: {self.port}",
+            "embedded:", f"  partitions: {partitions}",
+            ""]))
+        os.makedirs(os.path.join(folder, "data"), mode=0o700, exist_ok=True)
+
+    def start(self):
+        self.launch([self.binary, "serve", "-c", self.config], self.log_path)
+
+    def run(self, *arguments):
+        return subprocess.run([self.binary, *arguments, "-c", self.config], check=True, capture_output=True, text=True)
+
+    def import_devices(self, names):
+        keys = {"primaryKey": DEVICE_KEY, "secondaryKey": SECOND_KEY}
+        path = write_file(self.config + ".devices", "".join(
+            json.dumps({"deviceId": name, "authentication": {"type": "sas", "symmetricKey": keys}}) + "\n"
+            for name in names))
+        self.run("device", "import", path)
+
+    load_options = ["--client-id", "bench-{n}", "--user", HOST_NAME + "/{id}/?api-version=2021-04-12",
+                    "--sas-host", HOST_NAME, "--device-key", DEVICE_KEY, "--topic",
+                    "devices/{id}/messages/events/%24.ct=text%2Fplain&seq={seq}"]
+
+
+class Mosquitto(Server):
+    """The peer: nothing stored, no Nagle delay, errors only."""
+
+    load_options = ["--client-id", "bench-{n}", "--topic", "devices/{id}/messages/events/seq={seq}"]
+
+    def __init__(self, folder, certificate):
+        super().__init__(free_port())
+        self.log_path = os.path.join(folder, "mosquitto.log")
+        user = ["user root"] if os.geteuid() == 0 else []
+        self.config = write_file(os.path.join(folder, "mosquitto.conf"), "\n".join(user + [
+            f"listener {self.port} 127.0.0.1",
+            f"certfile {certificate[0]}", f"keyfile {certificate[1]}",
+            "allow_anonymous true", "persistence false", "set_tcp_nodelay true", "log_type error", "log_dest stderr",
+            ""]))
+
+    def start(self):
+        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+        binary = next((os.path.join(d, "mosquitto") for d in path.split(os.pathsep)
+                       if os.access(os.path.join(d, "mosquitto"), os.X_OK)), None)
+        if binary is None:
+            raise RigError("mosquitto is not installed (apt-get install mosquitto)")
+        self.launch([binary, "-c", self.config], self.log_path)
+
+
+class Load:
+    """One run of the load client in steps: connected (or ready to begin), work, leave."""
+
+    def __init__(self, binary, server, certificate, *arguments):
+        self.process = subprocess.Popen(
+            [binary, "--port", str(server.port), "--cafile", certificate[0], "--interactive", *server.load_options,
+             *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.expect("ready")
+
+    def expect(self, wanted=None):
+        line = self.process.stdout.readline().strip()
+        if not line or (wanted and line != wanted):
+            self.process.kill()
+            raise RigError(f"the load client ended early with {self.process.wait()}")
+        return line
+
+    def work(self):
+        """Says go and waits for the result."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.expect())
+
+    def leave(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+    def abandon(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,211 @@
+// What goes wrong around the program: crashes, stops, taken ports, broken files. One clear line and a non-zero exit.
+'use strict';
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const tls = require('node:tls');
+const { once } = require('node:events');
+const { Daemon, Device, Gateway, defer, KEYS, freePort, gatehouse, promise, run, temporaryFolder, within } = require('./gateway');
+const { MqttClient } = require('./mqtt_client');
+
+/** Starts what must not start: its exit code is not 0 and it says why in a few lines, at least one with the text. */
+async function refusesToStart(t, args, pattern, options) {
+  const daemon = new Daemon(args, options);
+  defer(t, () => daemon.kill('SIGKILL'));
+  const line = await within(daemon.firstLine, 'the end of a start that must fail');
+  assert.equal(line, null, `it started: ${line}`);
+  const { code, signal } = await daemon.exited;
+  assert.equal(signal, null);
+  assert.notEqual(code, 0);
+  assert.match(daemon.stderr, pattern);
+  assert.ok(daemon.stderr.trim().split('\n').length <= 3, `more than one clear line:\n${daemon.stderr}`);
+}
+
+async function certificate(folder) {
+  const files = { certificateFile: path.join(folder, 'server.pem'), keyFile: path.join(folder, 'server.key') };
+  const made = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+    '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', files.keyFile,
+    '-out', files.certificateFile]);
+  assert.equal(made.code, 0, made.stderr);
+  return files;
+}
+
+/** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. */
+async function configuration(t, { port = 0, tlsFiles, more = [] } = {}) {
+  const folder = temporaryFolder(t);
+  const files = tlsFiles ?? await certificate(folder);
+  const file = path.join(folder, 'gatehouse.yaml');
+  fs.writeFileSync(file, ['hostName: localhost', 'dataDir: data', 'tls:', `  certificateFile: ${files.certificateFile}`,
+    `  keyFile: ${files.keyFile}`, 'listeners:', '  mqtt:', '    address: 127.0.0.1', `    port: ${port}`, ...more, '']
+    .join('\n'));
+  return { file, folder, ca: files.certificateFile };
+}
+
+/** `serve` on a known port, ready when `health` says so; what MqttClient and Device need. */
+async function serve(t, options = {}) {
+  const port = await freePort();
+  const { file, folder, ca } = await configuration(t, { port, ...options });
+  const imported = await gatehouse(['device', 'import', '-', '-c', file],
+    { input: JSON.stringify({ deviceId: 'dev', authentication: { type: 'sas', symmetricKey: KEYS } }) + '\n' });
+  assert.equal(imported.code, 0, imported.stderr);
+  const daemon = new Daemon(['serve', '-c', file], options);
+  defer(t, () => daemon.kill('SIGKILL'));
+  await within(listening(port, daemon), 'serve listens');
+  return { port, host: 'localhost', ca: fs.readFileSync(ca), daemon, file, folder };
+}
+
+async function listening(port, daemon) {
+  for (;;) {
+    const socket = net.connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      socket.destroy();
+      return;
+    } catch (error) {
+      assert.equal(daemon.child.exitCode, null, `serve ended: ${daemon.stderr}`);
+    }
+  }
+}
+
+promise('kill -9: everything acknowledged is there after the restart, and devices still trust the server', async (t) => {
+  const dir = path.join(temporaryFolder(t), 'data');
+  const first = await Gateway.start(t, { dir });
+  const device = await first.addDevice('survivor');
+  const client = await MqttClient.connect(device);
+  for (let i = 0; i < 200; i++) client.send(client.publishPacket(`${device.topic}n=${i}`, String(i)));
+  for (let i = 0; i < 100; i++) assert.ok(await client.next());
+  await first.daemon.kill('SIGKILL');
+
+  const second = await Gateway.start(t, { dir });
+  assert.deepEqual(second.ca, first.ca);
+  const stored = await second.stored();
+  assert.ok(stored.length >= 100 && stored.length <= 200, `${stored.length} stored`);
+  stored.forEach((message, i) => {
+    assert.equal(message.body, String(i));
+    assert.deepEqual(message.properties, { n: String(i) });
+  });
+  const again = await MqttClient.connect(new Device(second, 'survivor'));
+  assert.equal(again.code, 0);
+  assert.ok(await again.publish(device.topic, 'after'));
+});
+
+promise('SIGTERM answers what was accepted, closes and exits 0', async (t) => {
+  const gateway = await Gateway.start(t);
+  const device = await gateway.addDevice('drain');
+  const client = await MqttClient.connect(device);
+  for (let i = 0; i < 60; i++) client.send(client.publishPacket(device.topic, String(i)));
+  assert.ok(await client.next());
+  const { code } = await gateway.daemon.kill('SIGTERM');
+  assert.equal(code, 0, gateway.daemon.stderr);
+  await client.isClosed();
+  const acked = 1 + client.packets.length;
+  const stored = await gateway.stored();
+  assert.ok(stored.length >= acked, `${acked} acknowledged, ${stored.length} stored`);
+});
+
+promise('SIGINT stops it as well, and health tells running from stopped', async (t) => {
+  const gateway = await Gateway.start(t);
+  assert.equal((await gateway.run('health')).code, 0);
+  assert.equal((await gateway.daemon.kill('SIGINT')).code, 0);
+  const stopped = await gateway.run('health');
+  assert.notEqual(stopped.code, 0);
+  assert.notEqual(stopped.stderr + stopped.stdout, '');
+});
+
+promise('a taken port is refused with one clear line', async (t) => {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  defer(t, () => server.close());
+  const { port } = server.address();
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(port), '--json'],
+    new RegExp(String(port)));
+});
+
+promise('a second gateway on the same port is refused although both would share it', async (t) => {
+  const gateway = await Gateway.start(t);
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(gateway.port),
+    '--json'], new RegExp(String(gateway.port)));
+  assert.equal((await gateway.run('health')).code, 0);
+});
+
+promise('a second gateway on the same folder is refused, and the first goes on', async (t) => {
+  const gateway = await Gateway.start(t);
+  const device = await gateway.addDevice('first');
+  await refusesToStart(t, ['dev', '--dir', gateway.dir, '--mqtt-port', '0', '--json'], /\S/);
+  const client = await MqttClient.connect(device);
+  assert.ok(await client.publish(device.topic, 'still here'));
+});
+
+promise('a broken configuration is told with file, line and column, by check and by serve', async (t) => {
+  const { file } = await configuration(t, { more: ['listenerz: 1'] });
+  const lines = fs.readFileSync(file, 'utf8').split('\n').length - 1;
+  const pattern = new RegExp(`gatehouse\\.yaml:${lines}:1: .*listenerz.*listeners`);
+  const checked = await gatehouse(['check', '-c', file]);
+  assert.equal(checked.code, 1);
+  assert.match(checked.stderr + checked.stdout, pattern);
+  await refusesToStart(t, ['serve', '-c', file], pattern);
+});
+
+promise('a good configuration passes check', async (t) => {
+  const { file } = await configuration(t);
+  const checked = await gatehouse(['check', '-c', file]);
+  assert.equal(checked.code, 0, checked.stderr);
+});
+
+promise('a missing certificate and a key that does not fit are refused by name', async (t) => {
+  const folder = temporaryFolder(t);
+  const missing = { certificateFile: path.join(folder, 'absent.pem'), keyFile: path.join(folder, 'absent.key') };
+  await refusesToStart(t, ['serve', '-c', (await configuration(t, { tlsFiles: missing })).file], /absent\.pem/);
+  const one = await certificate(temporaryFolder(t)), other = await certificate(temporaryFolder(t));
+  const mixed = { certificateFile: one.certificateFile, keyFile: other.keyFile };
+  const { file } = await configuration(t, { tlsFiles: mixed });
+  await refusesToStart(t, ['serve', '-c', file], /server\.key/);
+  assert.equal((await gatehouse(['check', '-c', file])).code, 1);
+});
+
+promise('a folder that cannot be made is refused by name', async (t) => {
+  const file = path.join(temporaryFolder(t), 'a-file');
+  fs.writeFileSync(file, '');
+  await refusesToStart(t, ['dev', '--dir', path.join(file, 'data'), '--mqtt-port', '0', '--json'], /a-file/);
+});
+
+promise('below the free-space floor nothing is acknowledged, and health says so', async (t) => {
+  const { bavail, bsize } = fs.statfsSync(temporaryFolder(t));
+  const floor = Math.min(2 * bavail * bsize, 2 ** 40);
+  assert.ok(floor > bavail * bsize, 'the file system has more than 1 TiB free: the floor cannot be set above that');
+  const gateway = await serve(t, { more: ['limits:', `  disk_reserve_bytes_min: ${floor}`, '  record_ms_max: 1000'] });
+  const device = new Device(gateway, 'dev');
+  const client = await MqttClient.connect(device);
+  assert.equal(await client.publish(device.topic, 'no room'), false);
+  const health = await gatehouse(['health', '-c', gateway.file]);
+  assert.notEqual(health.code, 0);
+  assert.equal((await gatehouse(['tail', '-c', gateway.file, '--from', 'earliest', '--no-follow'])).stdout, '');
+});
+
+promise('must_01 TLS 1.2 and 1.3 are accepted, TLS 1.1 is refused', async (t) => {
+  const gateway = await Gateway.start(t);
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    const client = await MqttClient.open(gateway, { minVersion: version, maxVersion: version });
+    assert.equal(client.socket.getProtocol(), version);
+    await client.drop();
+  }
+  const old = tls.connect({ host: '127.0.0.1', port: gateway.port, servername: 'localhost', ca: gateway.ca,
+    minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' });
+  defer(t, () => old.destroy());
+  const [error] = await within(once(old, 'error'), 'the refusal of TLS 1.1');
+  assert.match(String(error.code), /PROTOCOL_VERSION/);
+});
+
+promise('dev takes its first message soon after its start on a warm folder (target: 150 ms)', async (t) => {
+  const dir = path.join(temporaryFolder(t), 'data');
+  const first = await Gateway.start(t, { dir });
+  const device = await first.addDevice('quick');
+  const password = device.token();
+  await first.daemon.kill();
+  const second = await Gateway.start(t, { dir, port: first.port });
+  const client = await MqttClient.connect(new Device(second, 'quick'), { password });
+  assert.ok(await client.publish(device.topic, 'first'));
+  const ms = Number(process.hrtime.bigint() - second.daemon.startedAt) / 1e6;
+  t.diagnostic(`first message acknowledged ${ms.toFixed(0)} ms after the start of the process`);
+});
