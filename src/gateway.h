@@ -5,28 +5,15 @@
 #ifndef GATEHOUSE_GATEWAY_H
 #define GATEHOUSE_GATEWAY_H
 
-#include <gatehouse/backend.h>
-#include <gatehouse/store.h>
-#include <gatehouse/transport.h>
-
 #include "src/base/log.h"
 #include "src/config.h"
 #include "src/core/registry.h"
 
-/* What main chose; the gateway names no concrete one. */
-struct gateway_parts {
-	const gh_store_ops *store;
-	const gh_backend_ops *backend;
-	const gh_transport *mqtt;
-	/* What recovery found at open, "" = nothing. */
-	const char *(*recovery)(const gh_store *store);
-};
-
 struct gateway;
 
 /* Opens the store and the back end and makes the default policies; no socket yet.  Borrows everything until free. */
-gh_status gateway_open(const struct config *config, const struct gateway_parts *parts, const struct log *log,
-	bool accept_loss, struct gateway **ret_gateway, gh_error *ret_err);
+gh_status gateway_open(const struct config *config, const struct log *log, bool accept_loss,
+	struct gateway **ret_gateway, gh_error *ret_err);
 
 /* For what must be there before the first connection (dev's device). */
 const struct registry *gateway_registry(const struct gateway *gateway);

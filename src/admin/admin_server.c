@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* accept4 */
 #include "src/admin/admin_server.h"
 
 #include "src/admin/admin_session.h"

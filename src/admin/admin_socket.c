@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* struct ucred, O_PATH */
 #include "src/admin/admin_socket.h"
 
 #include <errno.h>

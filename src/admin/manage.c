@@ -380,34 +380,37 @@ static gh_status manage_health(const struct manage *m, const json_t *request, js
 		(json_int_t)state.backend.records);
 	json_t *links = json_pack("{s:I, s:I, s:I, s:I}", "open", (json_int_t)counts->links, "opened",
 		(json_int_t)counts->opened, "refused", (json_int_t)counts->refused, "displaced", (json_int_t)counts->displaced);
-	json_t *messages = json_pack("{s:I, s:I, s:I}", "accepted", (json_int_t)counts->accepted, "rejected",
-		(json_int_t)counts->rejected, "unsettled", (json_int_t)state.unsettled);
+	json_t *messages = json_pack("{s:I, s:I}", "accepted", (json_int_t)counts->accepted, "rejected",
+		(json_int_t)counts->rejected);
 	return manage_result(json_pack("{s:b, s:s?, s:o, s:o, s:o}", "ready", state.ready, "hostName",
 		m->hosts ? m->hosts[0] : NULL, "backend", backend, "links", links, "messages", messages), ret_result, ret_err);
 }
 
 /* ---- the table ---- */
 
+/* What an op does to those who are connected: something added changes nothing for them. */
+enum manage_effect { MANAGE_READS, MANAGE_ADDS, MANAGE_CHANGES_DEVICE, MANAGE_CHANGES_POLICIES };
+
 static const struct manage_op {
 	const char *name;
 	gh_status (*call)(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err);
 	const char *members[MANAGE_MEMBERS_MAX];
-	bool changes; /* who may connect */
+	enum manage_effect effect;
 } manage_ops[] = {
-	{"device.create", manage_device_create, {"document"}, true},
-	{"device.show", manage_device_show, {"deviceId", "moduleId"}, false},
-	{"device.list", manage_device_list, {"deviceId", "after", "max"}, false},
-	{"device.update", manage_device_update, {"document", "etag"}, true},
-	{"device.delete", manage_device_delete, {"deviceId", "moduleId", "etag"}, true},
-	{"device.import", manage_device_import, {"lines", "firstLine"}, true},
-	{"device.export", manage_device_export, {"after", "max"}, false},
-	{"policy.create", manage_policy_create, {"document"}, true},
-	{"policy.show", manage_policy_show, {"name"}, false},
-	{"policy.list", manage_policy_list, {NULL}, false},
-	{"policy.update", manage_policy_update, {"document"}, true},
-	{"policy.delete", manage_policy_delete, {"name"}, true},
-	{"token.explain", manage_token_explain, {"token", "deviceId", "moduleId"}, false},
-	{"health", manage_health, {NULL}, false},
+	{"device.create", manage_device_create, {"document"}, MANAGE_ADDS},
+	{"device.show", manage_device_show, {"deviceId", "moduleId"}, MANAGE_READS},
+	{"device.list", manage_device_list, {"deviceId", "after", "max"}, MANAGE_READS},
+	{"device.update", manage_device_update, {"document", "etag"}, MANAGE_CHANGES_DEVICE},
+	{"device.delete", manage_device_delete, {"deviceId", "moduleId", "etag"}, MANAGE_CHANGES_DEVICE},
+	{"device.import", manage_device_import, {"lines", "firstLine"}, MANAGE_ADDS},
+	{"device.export", manage_device_export, {"after", "max"}, MANAGE_READS},
+	{"policy.create", manage_policy_create, {"document"}, MANAGE_ADDS},
+	{"policy.show", manage_policy_show, {"name"}, MANAGE_READS},
+	{"policy.list", manage_policy_list, {NULL}, MANAGE_READS},
+	{"policy.update", manage_policy_update, {"document"}, MANAGE_CHANGES_POLICIES},
+	{"policy.delete", manage_policy_delete, {"name"}, MANAGE_CHANGES_POLICIES},
+	{"token.explain", manage_token_explain, {"token", "deviceId", "moduleId"}, MANAGE_READS},
+	{"health", manage_health, {NULL}, MANAGE_READS},
 };
 
 static gh_status manage_find(const char *name, const struct manage_op **ret_op, gh_error *ret_err)
@@ -424,6 +427,18 @@ static gh_status manage_find(const char *name, const struct manage_op **ret_op, 
 		LOG_TEXT(text_of(name)), nearest.best);
 }
 
+/* Who is connected may have to go. */
+static void manage_tell(const struct manage *m, enum manage_effect effect, const json_t *request)
+{
+	const json_t *id = json_object_get(request, "deviceId");
+	if (!id)
+		id = json_object_get(json_object_get(request, "document"), "deviceId");
+	if (effect == MANAGE_CHANGES_DEVICE)
+		m->gateway->changed(m->gateway->context, text_of(json_string_value(id)));
+	else if (effect == MANAGE_CHANGES_POLICIES)
+		m->gateway->changed(m->gateway->context, (gh_bytes){NULL, 0});
+}
+
 void manage_call(const struct manage *m, const json_t *request, json_t **ret_response)
 {
 	const char *name;
@@ -437,9 +452,8 @@ void manage_call(const struct manage *m, const json_t *request, json_t **ret_res
 		status = manage_request_members(request, op->members, &err);
 	if (status == GH_OK) {
 		status = op->call(m, request, &result, &err);
-		/* Also after a refusal: an import may have written part of its lines. */
-		if (op->changes && m->gateway)
-			m->gateway->changed(m->gateway->context);
+		if (status == GH_OK && m->gateway)
+			manage_tell(m, op->effect, request);
 	}
 	*ret_response = status == GH_OK ? manage_ok(result) : manage_refusal(&err);
 }

@@ -24,13 +24,13 @@ struct manage_state {
 	bool ready; /* accepts devices and stores what they send */
 	gh_health backend;
 	struct core_counts counts;
-	uint64_t unsettled;
 };
 
 struct manage_gateway {
 	void *context;
 	void (*state)(void *context, struct manage_state *ret_state);
-	void (*changed)(void *context); /* identities or policies changed: core_credentials_changed */
+	/* A device (with its modules) was changed, or, with an empty id, a policy. */
+	void (*changed)(void *context, gh_bytes device_id);
 };
 
 /* All borrowed. */

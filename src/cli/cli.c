@@ -4,6 +4,8 @@
 #include <string.h>
 
 const struct cli_command cli_commands[] = {
+	{"dev", cli_dev, "a complete hub on this machine, nothing to configure"},
+	{"serve", cli_serve, "the gateway as a configuration file says"},
 	{"check", cli_check, "check a configuration file, its certificates and its data folder"},
 	{"device", cli_device, "create, show, list, update, delete, import and export identities"},
 	{"policy", cli_policy, "create, show, list, update and delete shared access policies"},
@@ -21,8 +23,8 @@ const struct cli_command *cli_find(const char *name)
 	return NULL;
 }
 
-void cli_print_commands(void)
+void cli_print_commands(FILE *to)
 {
 	for (size_t i = 0; i < cli_commands_count; i++)
-		printf("  %-8s %s\n", cli_commands[i].name, cli_commands[i].help);
+		fprintf(to, "  %-8s %s\n", cli_commands[i].name, cli_commands[i].help);
 }

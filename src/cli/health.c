@@ -15,11 +15,9 @@ static void health_print(const json_t *health)
 	printf("back end   %s%s%s\n", json_string_value(json_object_get(backend, "state")), why && *why ? ": " : "",
 		why ? why : "");
 	printf("links      %" JSON_INTEGER_FORMAT " open\n", json_integer_value(json_object_get(links, "open")));
-	printf("messages   %" JSON_INTEGER_FORMAT " accepted, %" JSON_INTEGER_FORMAT " refused, %" JSON_INTEGER_FORMAT
-	       " under way\n",
+	printf("messages   %" JSON_INTEGER_FORMAT " accepted, %" JSON_INTEGER_FORMAT " refused\n",
 		json_integer_value(json_object_get(messages, "accepted")),
-		json_integer_value(json_object_get(messages, "rejected")),
-		json_integer_value(json_object_get(messages, "unsettled")));
+		json_integer_value(json_object_get(messages, "rejected")));
 }
 
 int cli_health(int argc, char **argv)

@@ -4,7 +4,7 @@
  * add to it then, it ends at its end.
  */
 #include "src/admin/tail.h"
-#include "src/backends/embedded.h"
+#include "src/builtin.h"
 #include "src/base/text.h"
 #include "src/cli/cli.h"
 #include "src/cli/target.h"
@@ -156,7 +156,7 @@ static gh_status tail_records(struct tail_run *run, struct tail_port *port, stru
 
 static gh_status tail_opened(struct tail_run *run, gh_backend *backend, gh_error *ret_err)
 {
-	struct tail_port *port = tail_port_new(&embedded_queue, backend);
+	struct tail_port *port = tail_port_new(builtin.backend, backend);
 	struct tail *tail = NULL;
 	gh_status status = port ? tail_new(port, &run->options, &tail, ret_err)
 				: gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory");
@@ -175,11 +175,11 @@ static gh_status tail_stopped(struct tail_run *run, gh_error *ret_err)
 	gh_backend_config config = {.directory = run->target.directory, .store = run->target.store, .level = GH_MEMORY,
 		.limits = &run->target.limits};
 	gh_backend *backend;
-	gh_status status = embedded_queue.open(&config, &backend, ret_err);
+	gh_status status = builtin.backend->open(&config, &backend, ret_err);
 	if (status != GH_OK)
 		return status;
 	status = tail_opened(run, backend, ret_err);
-	embedded_queue.close(backend);
+	builtin.backend->close(backend);
 	return status;
 }
 

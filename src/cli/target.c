@@ -1,46 +1,24 @@
 #include "src/cli/target.h"
 
 #include "src/admin/admin_socket.h"
-#include "src/backends/embedded.h"
 #include "src/base/limits.h"
 #include "src/base/take.h"
 #include "src/base/text.h"
+#include "src/builtin.h"
 #include "src/cli/cli.h"
+#include "src/place.h"
+#include "src/io/loop.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { TARGET_READ_BYTES = 65536, TARGET_LINE_BYTES_MAX = 1 << 28 };
 
 /* ---- where ---- */
-
-static char *target_join(const char *a, const char *b)
-{
-	char *joined = malloc(strlen(a) + strlen(b) + 1);
-	if (joined)
-		strcpy(stpcpy(joined, a), b);
-	return joined;
-}
-
-/* NULL when nothing says where (no home), or without memory. */
-static char *target_default_directory(void)
-{
-	static const struct {
-		const char *variable, *below;
-	} places[] = {{"GATEHOUSE_DIR", ""}, {"XDG_STATE_HOME", "/gatehouse"}, {"HOME", "/.local/state/gatehouse"}};
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-		const char *value = getenv(places[i].variable);
-		if (value && *value)
-			return target_join(value, places[i].below);
-	}
-	return NULL;
-}
 
 static gh_status target_find_config(struct target *target, const char *file, gh_error *ret_err)
 {
@@ -62,7 +40,7 @@ static gh_status target_find(struct target *target, const struct target_where *w
 		return gh_fail(ret_err, GH_INVALID, "usage", "--dir and -c exclude each other");
 	if (where->config_file)
 		return target_find_config(target, where->config_file, ret_err);
-	target->directory = where->directory ? strdup(where->directory) : target_default_directory();
+	target->directory = where->directory ? strdup(where->directory) : place_default();
 	if (!target->directory)
 		return gh_fail(ret_err, GH_INVALID, "usage", "no data folder is known; give --dir DIR or -c FILE");
 	if (hub_names_load(target->directory, &target->names) == GH_OK)
@@ -72,39 +50,18 @@ static gh_status target_find(struct target *target, const struct target_where *w
 
 /* ---- a stopped gateway ---- */
 
-static uint64_t target_wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void target_random(void *bytes, size_t len)
-{
-	uint8_t *at = bytes;
-	while (len > 0) {
-		ssize_t n = getrandom(at, len, 0);
-		if (n < 0 && errno != EINTR)
-			abort(); /* a key must never be anything else than random */
-		if (n > 0) {
-			at += n;
-			len -= (size_t)n;
-		}
-	}
-}
-
 static gh_status target_open_store(struct target *target, enum target_use use, gh_error *ret_err)
 {
 	gh_store_config config = {.directory = target->directory, .limits = &target->limits, .must_exist = use != TARGET_WRITE};
-	gh_status status = embedded_store.open(&config, &target->store, ret_err);
+	gh_status status = builtin.store->open(&config, &target->store, ret_err);
 	if (status == GH_NOT_FOUND)
 		return gh_fail(ret_err, GH_NOT_FOUND, "no_hub", "there is no hub in %s", target->directory);
 	if (status != GH_OK)
 		return status;
-	const char *said = embedded_store_recovery(target->store);
+	const char *said = builtin.recovery(target->store);
 	if (*said)
 		fprintf(stderr, "gatehouse: %s\n", said);
-	target->manage.registry = (struct registry){target->store, &target->limits, target_random, target_wall_ms};
+	target->manage.registry = (struct registry){target->store, &target->limits, loop_random_bytes, loop_wall_ms};
 	return GH_OK;
 }
 
@@ -127,7 +84,7 @@ void target_close(struct target *target)
 	if (target->fd >= 0)
 		close(target->fd);
 	if (target->store)
-		embedded_store.close(target->store);
+		builtin.store->close(target->store);
 	buf_done(&target->input);
 	config_free(target->config);
 	free(target->directory);
@@ -261,6 +218,6 @@ void target_print_json(const json_t *json)
 void target_new_key(char ret_text[45])
 {
 	uint8_t key[32];
-	target_random(key, sizeof key);
+	loop_random_bytes(key, sizeof key);
 	text_base64_encode(key, sizeof key, ret_text);
 }

@@ -1,5 +1,4 @@
 /* listener.c - see listener.h. */
-#define _GNU_SOURCE
 #include "src/io/listener.h"
 
 #include "src/base/take.h"

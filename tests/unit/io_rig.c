@@ -1,5 +1,4 @@
 /* io_rig.c - see io_rig.h. */
-#define _GNU_SOURCE
 #include "tests/unit/io_rig.h"
 
 #include "src/base/take.h"

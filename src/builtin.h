@@ -1,0 +1,19 @@
+/* builtin.h - the transports and back ends this program is built with.  builtin.c is the one file that names them. */
+#ifndef GATEHOUSE_BUILTIN_H
+#define GATEHOUSE_BUILTIN_H
+
+#include <gatehouse/backend.h>
+#include <gatehouse/store.h>
+#include <gatehouse/transport.h>
+
+struct builtin {
+	const gh_store_ops *store;
+	const gh_backend_ops *backend;
+	const gh_transport *mqtt;
+	/* What recovery found when the store was opened, "" = nothing; borrowed from the store. */
+	const char *(*recovery)(const gh_store *store);
+};
+
+extern const struct builtin builtin;
+
+#endif
