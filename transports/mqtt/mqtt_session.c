@@ -4,6 +4,7 @@
 #include "src/base/text.h"
 #include "transports/mqtt/mqtt_codec.h"
 #include "transports/mqtt/mqtt_topic.h"
+#include "transports/mqtt/mqtt_will.h"
 
 #include <assert.h>
 
@@ -18,13 +19,6 @@ enum session_phase {
 };
 
 enum { IN_BYTES_KEPT_MAX = 4096 };
-
-struct mqtt_will {
-	uint32_t bag_len;
-	uint32_t body_len;
-	bool retain;
-	uint8_t bytes[]; /* bag, body */
-};
 
 /* Device contract 4.3.  2 and 4 are never sent: clients take them as final. */
 static const uint8_t session_connack[GH_STATUS_COUNT] = {
@@ -71,23 +65,10 @@ static void session_arm(struct mqtt_session *s, uint64_t at_ms)
 
 /* ---- the end ---- */
 
-static gh_status session_draft_fill(gh_draft *draft, gh_bytes bag, gh_bytes body, unsigned flags)
-{
-	gh_error err;
-	gh_status status = mqtt_topic_properties(bag, draft, &err);
-	if (status == GH_OK)
-		status = gh_draft_body(draft, body, &err);
-	gh_draft_flag(draft, flags);
-	return status;
-}
-
 static gh_status session_will_submit(struct mqtt_session *s)
 {
-	const struct mqtt_will *will = s->will;
 	gh_draft *draft = gh_worker_draft(s->worker);
-	gh_status status = session_draft_fill(draft, (gh_bytes){will->bytes, will->bag_len},
-		(gh_bytes){will->bytes + will->bag_len, will->body_len},
-		GH_DRAFT_WILL | (will->retain ? GH_DRAFT_RETAIN : 0));
+	gh_status status = mqtt_will_fill(s->will, draft);
 	return status == GH_OK ? gh_link_submit(s->link, draft, NULL, s->now_ms) : status;
 }
 
@@ -181,23 +162,13 @@ static uint32_t session_keepalive_ms(uint16_t asked_s, const gh_limits *limits)
 /* Keeps a will that could be published as it stands; any other is refused now, as nobody could be told later. */
 static gh_status session_will_keep(struct mqtt_session *s, const struct mqtt_connect *connect)
 {
-	gh_bytes bag, body = connect->will_body;
+	gh_bytes bag;
 	if (!connect->will)
 		return GH_OK;
 	if (connect->will_qos == 2 || mqtt_topic_of(s->identity, connect->will_topic, &bag) != MQTT_TOPIC_TELEMETRY)
 		return GH_INVALID;
-	gh_status status = session_draft_fill(gh_worker_draft(s->worker), bag, body, GH_DRAFT_WILL);
-	if (status != GH_OK)
-		return status;
-	s->will = malloc(sizeof *s->will + bag.len + body.len);
-	if (!s->will)
-		return GH_NO_MEMORY;
-	*s->will = (struct mqtt_will){(uint32_t)bag.len, (uint32_t)body.len, connect->will_retain};
-	if (bag.len)
-		memcpy(s->will->bytes, bag.data, bag.len);
-	if (body.len)
-		memcpy(s->will->bytes + bag.len, body.data, body.len);
-	return GH_OK;
+	s->will = mqtt_will_new(bag, connect->will_body, connect->will_retain);
+	return s->will ? mqtt_will_fill(s->will, gh_worker_draft(s->worker)) : GH_NO_MEMORY;
 }
 
 static const gh_link_ops session_link_ops;
@@ -277,7 +248,7 @@ static bool session_telemetry(struct mqtt_session *s, const struct mqtt_packet *
 {
 	gh_draft *draft = gh_worker_draft(s->worker);
 	unsigned flags = (packet->retain ? GH_DRAFT_RETAIN : 0) | (packet->dup ? GH_DRAFT_DUP : 0);
-	if (session_draft_fill(draft, bag, packet->publish.body, flags) != GH_OK)
+	if (mqtt_topic_draft(bag, packet->publish.body, flags, draft) != GH_OK)
 		return session_end(s, "message_refused");
 	gh_status status = gh_link_submit(s->link, draft, session_cookie(s), s->now_ms);
 	if (status == GH_AGAIN) {

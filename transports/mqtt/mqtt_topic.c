@@ -231,6 +231,16 @@ gh_status mqtt_topic_properties(gh_bytes bag, gh_draft *draft, gh_error *ret_err
 	return GH_OK;
 }
 
+gh_status mqtt_topic_draft(gh_bytes bag, gh_bytes body, unsigned flags, gh_draft *draft)
+{
+	gh_error err;
+	gh_status status = mqtt_topic_properties(bag, draft, &err);
+	if (status == GH_OK)
+		status = gh_draft_body(draft, body, &err);
+	gh_draft_flag(draft, flags);
+	return status;
+}
+
 /* ---- filters ---- */
 
 /* `#` alone in the last segment, `+` alone in any. */

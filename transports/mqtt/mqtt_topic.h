@@ -48,6 +48,9 @@ enum mqtt_topic mqtt_topic_of(const struct mqtt_identity *identity, gh_bytes top
 /* Decodes the bag into the draft.  GH_INVALID, GH_TOO_LARGE: as gh_draft_set and gh_draft_add. */
 gh_status mqtt_topic_properties(gh_bytes bag, gh_draft *draft, gh_error *ret_err);
 
+/* Makes an empty draft the telemetry of a bag, a body (borrowed as gh_draft_body does) and gh_draft_flags. */
+gh_status mqtt_topic_draft(gh_bytes bag, gh_bytes body, unsigned flags, gh_draft *draft);
+
 enum mqtt_filter {
 	MQTT_FILTER_KNOWN,
 	MQTT_FILTER_SILENT,    /* granted, and nothing ever comes */
