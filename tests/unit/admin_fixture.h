@@ -22,6 +22,7 @@ struct fixture {
 	struct manage_gateway gateway;
 	struct manage manage;
 	int changes; /* how often the gateway was told of one */
+	bool changed_device; /* the last was of a device, not of policies */
 	bool ready;
 };
 
@@ -35,9 +36,11 @@ static inline uint64_t fixture_wall_ms(void)
 	return FIXTURE_WALL_MS;
 }
 
-static inline void fixture_changed(void *context)
+static inline void fixture_changed(void *context, gh_bytes device_id)
 {
-	((struct fixture *)context)->changes++;
+	struct fixture *f = context;
+	f->changes++;
+	f->changed_device = device_id.len > 0;
 }
 
 static inline void fixture_state(void *context, struct manage_state *ret_state)
