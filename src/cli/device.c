@@ -224,6 +224,8 @@ static int device_update(int argc, char **argv)
 	const struct options_row rows[] = {
 		{.name = "--enable", .flag = &change.enable, .help = "may connect again"},
 		{.name = "--disable", .flag = &change.disabled, .help = "may not connect; connections are closed"},
+		{.name = "--enabled", .flag = &change.enable, .help = "the same as --enable"},
+		{.name = "--disabled", .flag = &change.disabled, .help = "the same as --disable, as `device create` calls it"},
 		{.name = "--primary-key", .text = &change.primary, .value = "B64", .help = "base64 of 16 to 64 bytes"},
 		{.name = "--secondary-key", .text = &change.secondary, .value = "B64", .help = "the same"},
 		{.name = "--regenerate", .text = &change.regenerate, .value = "WHICH", .help = "primary, secondary or both: fresh keys"},

@@ -29,6 +29,7 @@ struct options {
 	const struct options_row *rows;
 	int arguments_min;
 	int arguments_max;
+	bool secret; /* the argument is not repeated in messages */
 	const char *argument[OPTIONS_ARGUMENTS_MAX]; /* filled */
 };
 

@@ -205,7 +205,8 @@ json_t *target_request(const char *op, const char *format, ...)
 
 int target_failed(const struct options *options, const gh_error *err)
 {
-	fprintf(stderr, "gatehouse %s: %s\n", options->command, err->text);
+	const char *argument = options->secret ? NULL : options->argument[0];
+	fprintf(stderr, "gatehouse %s: %s%s%s\n", options->command, argument ? argument : "", argument ? ": " : "", err->text);
 	return CLI_FAILED;
 }
 

@@ -57,7 +57,7 @@ gh_status target_line(struct target *target, bool block, gh_bytes *ret_line, gh_
 /* Takes the response apart. */
 gh_status target_result(const json_t *response, json_t **ret_result, gh_error *ret_err);
 
-/* Prints "gatehouse COMMAND: sentence" on stderr and returns the exit code 1. */
+/* Prints "gatehouse COMMAND: ARGUMENT: sentence" on stderr and returns the exit code 1. */
 int target_failed(const struct options *options, const gh_error *err);
 /* Prints the object as one line, or indented for people. */
 void target_print_json(const json_t *json);

@@ -136,7 +136,7 @@ static int token_explain(int argc, char **argv)
 		{.name = NULL},
 	};
 	struct options options = {.command = "token explain", .arguments = "TOKEN", .arguments_min = 1, .arguments_max = 1,
-		.rows = rows, .help = "Says what is in a SAS token (- reads it from standard input), and which rule accepts or refuses\n"
+		.secret = true, .rows = rows, .help = "Says what is in a SAS token (- reads it from standard input), and which rule accepts or refuses\n"
 		"it.  Exits 0 when it is accepted."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
