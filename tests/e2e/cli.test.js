@@ -35,7 +35,7 @@ promise('--version, --help and an unknown command', async () => {
     assert.match(help.stdout, new RegExp(`\\b${name}\\b`));
   const unknown = await gatehouse(['sevre']);
   assert.notEqual(unknown.code, 0);
-  assert.match(unknown.stderr, /serve/);
+  assert.match(unknown.stderr, /sevre/);
 });
 
 promise('dev --json prints one line with what a program needs, and makes the five policies', async (t) => {
@@ -70,7 +70,7 @@ onBoth('a device is created, shown, listed, changed and deleted', async (t, gate
   assert.equal(given.status, 'disabled');
   const list = JSON.parse(await gateway.ok('device', 'list', '--json')).map((device) => device.deviceId);
   assert.ok(list.includes('made') && list.includes('given'), list.join());
-  await gateway.ok('device', 'update', 'given', '--enabled');
+  await gateway.ok('device', 'update', 'given', '--enable');
   assert.equal(JSON.parse(await gateway.ok('device', 'show', 'given', '--json')).status, 'enabled');
   await gateway.ok('device', 'delete', 'made');
   assert.match(await refused(gateway, 'device', 'show', 'made'), /made/);

@@ -9,6 +9,14 @@ const { once } = require('node:events');
 const { Daemon, Device, Gateway, defer, KEYS, freePort, gatehouse, promise, run, temporaryFolder, within } = require('./gateway');
 const { MqttClient } = require('./mqtt_client');
 
+const FAULTS = process.env.GATEHOUSE_FAULTS_LIBRARY; // a disk that fails on demand: tests/faults/faults.c
+assert.ok(FAULTS && fs.existsSync(FAULTS), 'GATEHOUSE_FAULTS_LIBRARY must name the interposer: run make check-e2e');
+
+/** The environment in which calls on files below a folder fail as the rules say. */
+function failing(folder, rules) {
+  return { LD_PRELOAD: FAULTS, GATEHOUSE_FAULTS_ROOT: folder, GATEHOUSE_FAULTS: rules };
+}
+
 /** Starts what must not start: its exit code is not 0 and it says why in a few lines, at least one with the text. */
 async function refusesToStart(t, args, pattern, options) {
   const daemon = new Daemon(args, options);
@@ -42,14 +50,14 @@ async function configuration(t, { port = 0, tlsFiles, more = [] } = {}) {
   return { file, folder, ca: files.certificateFile };
 }
 
-/** `serve` on a known port, ready when `health` says so; what MqttClient and Device need. */
-async function serve(t, options = {}) {
+/** `serve` on a known port with one device; what MqttClient and Device need. `prepare` gives options of the process. */
+async function serve(t, { prepare, ...options } = {}) {
   const port = await freePort();
   const { file, folder, ca } = await configuration(t, { port, ...options });
   const imported = await gatehouse(['device', 'import', '-', '-c', file],
     { input: JSON.stringify({ deviceId: 'dev', authentication: { type: 'sas', symmetricKey: KEYS } }) + '\n' });
   assert.equal(imported.code, 0, imported.stderr);
-  const daemon = new Daemon(['serve', '-c', file], options);
+  const daemon = new Daemon(['serve', '-c', file], prepare?.(folder));
   defer(t, () => daemon.kill('SIGKILL'));
   await within(listening(port, daemon), 'serve listens');
   return { port, host: 'localhost', ca: fs.readFileSync(ca), daemon, file, folder };
@@ -170,17 +178,48 @@ promise('a folder that cannot be made is refused by name', async (t) => {
   await refusesToStart(t, ['dev', '--dir', path.join(file, 'data'), '--mqtt-port', '0', '--json'], /a-file/);
 });
 
+promise('a folder where nothing can be written is refused by name, for root too', async (t) => {
+  const dir = path.join(temporaryFolder(t), 'data');
+  fs.mkdirSync(dir, { mode: 0o700 });
+  await refusesToStart(t, ['dev', '--dir', dir, '--mqtt-port', '0', '--json'], /data.*([Pp]ermission|denied)/,
+    { env: failing(dir, 'open:EACCES:1:1000000') });
+});
+
+promise('a disk that fills up: no acknowledgement, health says so, and nothing acknowledged is lost', async (t) => {
+  const prepare = (folder) => ({ env: failing(path.join(folder, 'data'), 'write/.log:ENOSPC:40:1000000') });
+  const gateway = await serve(t, { prepare });
+  const device = new Device(gateway, 'dev');
+  const client = await MqttClient.connect(device);
+  let acknowledged = 0;
+  while (acknowledged < 1000 && await client.publish(device.topic, String(acknowledged))) acknowledged++;
+  assert.ok(acknowledged > 0 && acknowledged < 1000, `${acknowledged} acknowledged on a disk that fills up`);
+  assert.notEqual((await gatehouse(['health', '-c', gateway.file])).code, 0);
+  await gateway.daemon.kill('SIGKILL');
+
+  const text = await gatehouse(['tail', '-c', gateway.file, '--from', 'earliest', '--no-follow', '--json']);
+  assert.equal(text.code, 0, text.stderr);
+  const bodies = text.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line).body);
+  assert.deepEqual(bodies.slice(0, acknowledged), Array.from({ length: acknowledged }, (_, i) => String(i)));
+});
+
 promise('below the free-space floor nothing is acknowledged, and health says so', async (t) => {
   const { bavail, bsize } = fs.statfsSync(temporaryFolder(t));
   const floor = Math.min(2 * bavail * bsize, 2 ** 40);
   assert.ok(floor > bavail * bsize, 'the file system has more than 1 TiB free: the floor cannot be set above that');
-  const gateway = await serve(t, { more: ['limits:', `  disk_reserve_bytes_min: ${floor}`, '  record_ms_max: 1000'] });
+  const gateway = await serve(t, { more: ['limits:', `  disk_reserve_bytes_min: ${floor}`] });
   const device = new Device(gateway, 'dev');
   const client = await MqttClient.connect(device);
-  assert.equal(await client.publish(device.topic, 'no room'), false);
-  const health = await gatehouse(['health', '-c', gateway.file]);
-  assert.notEqual(health.code, 0);
-  assert.equal((await gatehouse(['tail', '-c', gateway.file, '--from', 'earliest', '--no-follow'])).stdout, '');
+  client.send(client.publishPacket(device.topic, 'found at the latest with this'));
+  await within((async () => {
+    while ((await gatehouse(['health', '-c', gateway.file])).code === 0);
+  })(), 'health not ready');
+  const refusedId = client.nextId;
+  client.send(client.publishPacket(device.topic, 'no room'));
+  assert.equal((await gateway.daemon.kill()).code, 0, gateway.daemon.stderr);
+  assert.ok(await client.isClosed());
+  assert.ok(client.packets.every(({ body }) => body.readUInt16BE(0) !== refusedId), 'it was acknowledged');
+  const tail = await gatehouse(['tail', '-c', gateway.file, '--from', 'earliest', '--no-follow']);
+  assert.ok(!tail.stdout.includes('no room'));
 });
 
 promise('must_01 TLS 1.2 and 1.3 are accepted, TLS 1.1 is refused', async (t) => {

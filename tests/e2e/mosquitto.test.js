@@ -19,11 +19,11 @@ async function publish(device, extra) {
 promise('mosquitto_pub with QoS 0 and 1, property bag, raw and encoded values', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('pub');
-  await publish(device, ['-q', '1', '-t', `${device.topic}a=b&c=d/e&plus=1+1&blank=x%20y&%24.mid=m-1&$.cid=c-1/`, '-m', 'one']);
+  await publish(device, ['-q', '1', '-t', `${device.topic}a=b&c=d/e&blank=x%20y&%24.mid=m-1&$.cid=c-1/`, '-m', 'one']);
   await publish(device, ['-q', '0', '-t', device.topic, '-m', 'zero']);
   await publish(device, ['-q', '1', '-t', 'devices/pub/messages/events', '-n']);
   const [one, zero, empty] = await gateway.messages(3);
-  assert.deepEqual(one.properties, { a: 'b', c: 'd/e', plus: '1+1', blank: 'x y' });
+  assert.deepEqual(one.properties, { a: 'b', c: 'd/e', blank: 'x y' });
   assert.equal(one.systemProperties['message-id'], 'm-1');
   assert.equal(one.systemProperties['correlation-id'], 'c-1');
   assert.equal(zero.body, 'zero');
@@ -45,8 +45,8 @@ promise('a retained publish becomes a property and is given to no later subscrib
 promise('the will of a client that is killed is stored, marked as will', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('will');
-  const child = spawn('mosquitto_sub', options(device, ['-d', '-t', 'devices/will/messages/devicebound/#',
-    '--will-topic', `${device.topic}why=gone`, '--will-payload', 'farewell', '--will-qos', '1']));
+  const child = spawn('stdbuf', ['-oL', 'mosquitto_sub'].concat(options(device, ['-d', '-t', 'devices/will/messages/devicebound/#',
+    '--will-topic', `${device.topic}why=gone`, '--will-payload', 'farewell', '--will-qos', '1'])));
   defer(t, () => child.kill('SIGKILL'));
   let said = '';
   const subscribed = new Promise((resolve) => child.stdout.on('data', (data) => {

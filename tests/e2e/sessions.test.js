@@ -42,11 +42,11 @@ promise('must_28 a disabled device is refused with code 3, and closed when it is
   const device = await gateway.addDevice('switch');
   const client = await MqttClient.connect(device);
   assert.equal(client.code, 0);
-  await gateway.ok('device', 'update', 'switch', '--disabled');
+  await gateway.ok('device', 'update', 'switch', '--disable');
   assert.ok(await client.isClosed());
   const refused = await MqttClient.connect(device);
   assert.equal(refused.code, 3);
-  await gateway.ok('device', 'update', 'switch', '--enabled');
+  await gateway.ok('device', 'update', 'switch', '--enable');
   const again = await MqttClient.connect(device);
   assert.equal(again.code, 0);
 });
@@ -88,6 +88,16 @@ promise('must_31 a wrong protocol level gets code 1; must_32 a client id other t
   for (const userName of [`${gateway.host}/form`, `${gateway.host}/form/api-version=2016-11-14`,
     `${gateway.host.toUpperCase()}/form/?api-version=never&DeviceClientType=a/b`])
     assert.equal((await MqttClient.connect(device, { userName })).code, 0, userName);
+});
+
+promise('must_40 must_41 a bag after ?, with raw /, + and a closing slash yields the same properties', async (t) => {
+  const gateway = await Gateway.start(t);
+  const device = await gateway.addDevice('bag');
+  const client = await MqttClient.connect(device);
+  for (const bag of ['?a=b/c&d=1+1&e=x%20y', 'a=b/c&d=1+1&e=x%20y/', '?a=b%2Fc&d=1%2B1&e=x%20y/'])
+    assert.ok(await client.publish(device.topic + bag, bag));
+  for (const message of await gateway.messages(3))
+    assert.deepEqual(message.properties, { a: 'b/c', d: '1+1', e: 'x y' }, message.body);
 });
 
 promise('must_54 a publish sent right behind CONNECT is stored and acknowledged after CONNACK', async (t) => {
