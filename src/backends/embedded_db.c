@@ -3,11 +3,12 @@
 #include "src/base/take.h"
 #include "src/base/text.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Names are part of the stored form.  The default family, which every database has, holds what is about the whole. */
 static const char *const db_names[DB_FAMILY_COUNT] = {
@@ -116,23 +117,45 @@ gh_status embedded_db_get(
 
 /* ---- opening ---- */
 
-static gh_status db_make_directory(const char *path, bool must_exist, gh_error *ret_err)
+/* A new name is durable once its directory was synced; without it a power cut may take all that lies below. */
+static bool db_sync_parent(const char *path)
 {
-	struct stat st;
-	if (stat(path, &st) == 0)
-		return S_ISDIR(st.st_mode) ? GH_OK
-					   : gh_fail(ret_err, GH_IO, "not_a_directory", "%s is not a directory", path);
-	if (must_exist)
-		return gh_fail(ret_err, GH_NOT_FOUND, "no_store", "%s holds no store", path);
 	char parent[4096];
 	snprintf(parent, sizeof parent, "%s", path);
-	for (char *slash = parent + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+	char *slash = strrchr(parent, '/');
+	if (slash)
+		slash[slash == parent] = '\0';
+	int fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool synced = fd >= 0 && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	return synced;
+}
+
+static gh_status db_make_directory(const char *path, gh_error *ret_err)
+{
+	if (mkdir(path, 0700) == 0 && db_sync_parent(path))
+		return GH_OK;
+	struct stat st;
+	int cause = errno;
+	if (cause == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return GH_OK;
+	return gh_fail(ret_err, GH_IO, "directory_create", "%s: %s", path, strerror(cause));
+}
+
+/* Like mkdir -p, with 0700 for what is new. */
+static gh_status db_make_path(const char *path, gh_error *ret_err)
+{
+	char part[4096];
+	if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part || part[0] == '\0')
+		return gh_fail(ret_err, GH_INVALID, "directory_name", "the directory's name is empty or too long");
+	for (char *slash = part + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
 		*slash = '\0';
-		mkdir(parent, 0700);
+		gh_status status = db_make_directory(part, ret_err);
+		if (status != GH_OK)
+			return status;
 	}
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return gh_fail(ret_err, GH_IO, "directory_create", "%s: %s", path, strerror(errno));
-	return GH_OK;
+	return db_make_directory(path, ret_err);
 }
 
 static bool db_exists(const char *path)
@@ -348,17 +371,14 @@ static gh_status db_open_mark(struct embedded_db *db, bool existed, bool must_ex
 
 static gh_status db_open_all(struct embedded_db *db, const gh_store_config *config, gh_error *ret_err)
 {
-	gh_status status = db_make_directory(db->directory, config->must_exist, ret_err);
-	if (status != GH_OK)
-		return status;
 	bool existed = db_exists(db->path);
 	if (!existed && config->must_exist)
 		return gh_fail(ret_err, GH_NOT_FOUND, "no_store", "%s holds no store", db->directory);
-	status = db_open_mark(db, existed, config->must_exist, ret_err);
+	gh_status status = existed ? GH_OK : db_make_path(db->path, ret_err);
+	if (status == GH_OK)
+		status = db_open_mark(db, existed, config->must_exist, ret_err);
 	if (status == GH_OK && existed)
 		status = db_check_families(db, ret_err);
-	if (status == GH_OK && !existed)
-		status = db_make_directory(db->path, false, ret_err);
 	if (status == GH_OK)
 		status = db_recover(db, ret_err);
 	if (status != GH_OK)
