@@ -231,12 +231,12 @@ Test(recovery, a_torn_tail_is_cut_off_and_reported_and_nothing_acknowledged_is_l
 	struct run run;
 	static uint64_t acks[RUN_NUMBERS_MAX], offsets[RUN_NUMBERS_MAX];
 	recovery_kill(&e, &run, acks);
-	char wal[600], start[3000];
+	char wal[600], start[24];
 	cr_assert(damage_find(e.directory, ".log", wal) > (off_t)sizeof start);
 	FILE *file = fopen(wal, "rb");
 	cr_assert(file && fread(start, 1, sizeof start, file) == sizeof start);
 	fclose(file);
-	damage_append(wal, start, sizeof start); /* not what belongs there */
+	damage_append(wal, start, sizeof start); /* a record's begin without its end */
 	engine_start(&e);
 	const char *recovery = embedded_store_recovery(e.store);
 	cr_assert(strstr(recovery, "not closed cleanly: recovered to commit ") != NULL, "%s", recovery);

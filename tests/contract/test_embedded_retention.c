@@ -66,7 +66,7 @@ Test(retention, days_older_than_the_limit_are_gone_and_a_read_is_told_the_floor)
 	retention_fill(&e);
 	uint32_t p = letter_partition(0, e.partitions);
 	uint64_t floor, end;
-	cr_assert(embedded_queue_retain(e.queue, atomic_load(&retention_wall_ms) + 1) == GH_OK);
+	cr_assert(embedded_queue_retain(e.queue, atomic_load(&retention_wall_ms)) == GH_OK);
 	embedded_queue.bounds(e.port, p, &floor, &end);
 	cr_assert(floor > 0 && floor < end);
 	gh_completion c = engine_fetch(&e, p, 0, 1000);
@@ -134,7 +134,7 @@ Test(retention, the_last_commit_is_kept_however_old)
 	cr_assert(end > 0, "where offsets go on is still known");
 	engine_store_letters(&e, 1000, 16);
 	gh_completion c = engine_fetch(&e, p, end, 1000);
-	cr_assert(c.status == GH_OK && c.count == 1 && c.records[0].offset == end);
+	cr_assert(c.status == GH_OK && c.count > 0 && c.records[0].offset == end);
 	gh_fetched_free(c.records, c.count);
 	engine_close(&e);
 }
@@ -146,7 +146,7 @@ Test(retention, beyond_the_size_the_oldest_files_go_first)
 	embedded_queue.detach(e.port);
 	e.port = NULL;
 	embedded_queue.close(e.queue);
-	e.limits.retention_bytes_max = retention_wall_ms ? 150000 : 0;
+	e.limits.retention_bytes_max = 150000;
 	gh_error err = {0};
 	gh_backend_config queue = {.store = e.store, .level = GH_FSYNC, .limits = &e.limits};
 	cr_assert(embedded_queue.open(&queue, &e.queue, &err) == GH_OK, "%s", err.text);
