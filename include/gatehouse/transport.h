@@ -18,7 +18,8 @@ typedef struct gh_engine_ops {
 	/* Returns how many bytes were taken.  Fewer than len = stop reading until the engine wakes the wire; the rest is
 	 * offered again then. */
 	size_t (*input)(gh_engine *engine, const uint8_t *data, size_t len, uint64_t now_ms);
-	/* The peer sent its last byte, or the stream broke; output is still asked for after an orderly end. */
+	/* The peer sent its last byte, or the stream broke.  After an orderly end output is still asked for, until the
+	 * engine has finished or close_ms_max is over: an engine that owes nothing finishes at once.  Once, at most. */
 	void (*input_end)(gh_engine *engine, uint64_t now_ms);
 	/* Bytes for the wire; borrowed, valid until the next call on the engine. */
 	gh_bytes (*output)(gh_engine *engine);
