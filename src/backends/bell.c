@@ -8,6 +8,7 @@
 bool bell_init(struct bell *b)
 {
 	atomic_init(&b->rung, false);
+	atomic_init(&b->rings, 0);
 	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return b->fd >= 0;
 }
@@ -21,6 +22,7 @@ void bell_done(struct bell *b)
 
 void bell_ring(struct bell *b)
 {
+	atomic_fetch_add(&b->rings, 1);
 	if (atomic_exchange(&b->rung, true))
 		return;
 	uint64_t one = 1;
@@ -32,10 +34,13 @@ void bell_quiet(struct bell *b)
 {
 	if (!atomic_load(&b->rung))
 		return;
-	/* First the descriptor, then the flag: a ring in between finds the flag set and writes nothing, but its owner
-	 * looks again after this call.  The other order could leave the flag set over an empty descriptor for good. */
+	unsigned before = atomic_load(&b->rings);
 	uint64_t count;
+	/* First the descriptor, then the flag: the other order could leave the flag set over an empty descriptor for
+	 * good.  A ring in between found the flag set and wrote nothing; the count tells. */
 	while (read(b->fd, &count, sizeof count) < 0 && errno == EINTR)
 		;
 	atomic_store(&b->rung, false);
+	if (atomic_load(&b->rings) != before)
+		bell_ring(b);
 }
