@@ -24,7 +24,7 @@ enum {
 };
 
 struct config_listener {
-	char *address; /* numeric, v4 or v6 */
+	char *address; /* numeric, v4 or v6; or "localhost": both loopbacks */
 	uint32_t port; /* 0 = pick a free one */
 };
 
@@ -54,6 +54,9 @@ struct config {
 	enum config_backend backend;
 	struct config_embedded embedded;
 	gh_status disabled_status; /* CONNACK 3: GH_DISABLED, 5: GH_UNAUTHORIZED */
+	unsigned disable_device_sas; /* true or false: tokens signed with a device's own key are refused */
+	unsigned disable_module_sas; /* the same for modules */
+	unsigned disable_local_auth; /* the same for policies */
 	gh_limits limits;
 };
 

@@ -54,13 +54,15 @@ static const char *schema_check_address(gh_bytes text)
 {
 	char copy[INET6_ADDRSTRLEN];
 	uint8_t address[sizeof(struct in6_addr)];
+	if (text_equal(text, text_of("localhost")))
+		return NULL;
 	if (text.len < sizeof copy) {
 		memcpy(copy, text.data, text.len);
 		copy[text.len] = '\0';
 		if (inet_pton(AF_INET, copy, address) == 1 || inet_pton(AF_INET6, copy, address) == 1)
 			return NULL;
 	}
-	return "a numeric address is expected, as 0.0.0.0 or ::1";
+	return "a numeric address is expected, as 0.0.0.0 or ::1, or localhost";
 }
 
 static const struct schema_choice schema_levels_log[] = {
@@ -69,6 +71,7 @@ static const struct schema_choice schema_levels_log[] = {
 /* The levels the embedded queue can keep; others come with the back ends that have them. */
 static const struct schema_choice schema_levels_embedded[] = {{"fsync", GH_FSYNC}, {"memory", GH_MEMORY}, {NULL, 0}};
 static const struct schema_choice schema_backends[] = {{"embedded", CONFIG_BACKEND_EMBEDDED}, {NULL, 0}};
+static const struct schema_choice schema_switch[] = {{"true", true}, {"false", false}, {NULL, 0}};
 static const struct schema_choice schema_disabled[] = {{"3", GH_DISABLED}, {"5", GH_UNAUTHORIZED}, {NULL, 0}};
 
 #define AT(member) offsetof(struct config, member)
@@ -109,6 +112,9 @@ static const struct schema_key schema_root[] = {
 	{.name = "backend", .kind = SCHEMA_CHOICE, .offset = AT(backend), .choices = schema_backends},
 	{.name = "embedded", .kind = SCHEMA_MAP, .keys = schema_embedded},
 	{.name = "disabledConnack", .kind = SCHEMA_CHOICE, .offset = AT(disabled_status), .choices = schema_disabled},
+	{.name = "disableDeviceSas", .kind = SCHEMA_CHOICE, .offset = AT(disable_device_sas), .choices = schema_switch},
+	{.name = "disableModuleSas", .kind = SCHEMA_CHOICE, .offset = AT(disable_module_sas), .choices = schema_switch},
+	{.name = "disableLocalAuth", .kind = SCHEMA_CHOICE, .offset = AT(disable_local_auth), .choices = schema_switch},
 	{.name = "limits", .kind = SCHEMA_LIMITS},
 	{.name = NULL},
 };

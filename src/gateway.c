@@ -95,6 +95,7 @@ static gh_status gateway_make_core(struct gateway *g, gh_error *ret_err)
 		.limits = &g->config->limits,
 		.hosts = (const char *const *)g->config->hosts,
 		.disabled_status = g->config->disabled_status,
+		.switches = {g->config->disable_device_sas, g->config->disable_module_sas, g->config->disable_local_auth},
 		.store = g->store,
 		.backend_ops = builtin.backend,
 		.backend = g->backend,

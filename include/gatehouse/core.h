@@ -19,6 +19,9 @@ typedef struct gh_worker gh_worker;
 typedef struct gh_link gh_link;
 
 const gh_limits *gh_worker_limits(const gh_worker *worker);
+/* Where the worker's lines go (src/base/log.h); NULL = nowhere. */
+struct log;
+const struct log *gh_worker_log(const gh_worker *worker);
 
 /* The worker's one draft, emptied.  Borrowed until the next call of this function: fill it and submit it. */
 gh_draft *gh_worker_draft(gh_worker *worker);
@@ -62,6 +65,9 @@ typedef struct gh_link_request {
  * The older link of the same identity is closed first, and everything it submitted is settled before this one opens. */
 gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const gh_link_ops *ops, void *context,
 	uint64_t now_ms, gh_link **ret_link, bool *ret_session_present, gh_error *ret_err);
+
+/* A transport refuses before it asks the core: logged and counted as a refusal of gh_link_open is. */
+void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh_error *err);
 
 /* Detaches, also a link whose opened is still awaited (it does not come then); accepts NULL.  Messages already submitted
  * are still stored, but nobody is told. */

@@ -141,6 +141,11 @@ const gh_limits *gh_worker_limits(const gh_worker *worker)
 	return worker->limits;
 }
 
+const struct log *gh_worker_log(const gh_worker *worker)
+{
+	return worker->log;
+}
+
 gh_draft *gh_worker_draft(gh_worker *worker)
 {
 	gh_draft_reset(worker->draft);

@@ -203,13 +203,35 @@ void gh_link_close(gh_link *link)
 
 enum { LINK_STORED_VERSION = 1 };
 
-/* Value: version u8, then a QoS or GH_QOS_NONE for each subscription kind known when it was written. */
-static bool link_subscriptions_parse(gh_bytes value, uint8_t qos[GH_SUB_COUNT])
+/* Value: version u8, count u8, a QoS or GH_QOS_NONE for each of that many subscription kinds, the generation id.  A
+ * session of an identity that was deleted and made anew is none of the new one's. */
+enum { LINK_STORED_HEAD = 2 };
+
+static size_t link_subscriptions_encode(const gh_link *link, uint8_t *ret_value)
 {
-	if (value.len < 1 || value.data[0] != LINK_STORED_VERSION)
+	gh_bytes generation = link_generation(link);
+	ret_value[0] = LINK_STORED_VERSION;
+	ret_value[1] = GH_SUB_COUNT;
+	memcpy(ret_value + LINK_STORED_HEAD, link->subscriptions, GH_SUB_COUNT);
+	if (generation.len)
+		memcpy(ret_value + LINK_STORED_HEAD + GH_SUB_COUNT, generation.data, generation.len);
+	return LINK_STORED_HEAD + GH_SUB_COUNT + generation.len;
+}
+
+static bool link_subscriptions_take(gh_link *link, gh_bytes value)
+{
+	if (value.len < LINK_STORED_HEAD || value.data[0] != LINK_STORED_VERSION)
 		return false;
-	for (size_t i = 0; i < GH_SUB_COUNT && i + 1 < value.len; i++)
-		qos[i] = value.data[i + 1] <= 1 ? value.data[i + 1] : GH_QOS_NONE;
+	size_t count = value.data[1];
+	if (value.len < LINK_STORED_HEAD + count)
+		return false;
+	gh_bytes generation = {value.data + LINK_STORED_HEAD + count, value.len - LINK_STORED_HEAD - count};
+	if (!text_equal(generation, link_generation(link)))
+		return false;
+	for (size_t i = 0; i < GH_SUB_COUNT && i < count; i++) {
+		uint8_t qos = value.data[LINK_STORED_HEAD + i];
+		link->subscriptions[i] = qos <= 1 ? qos : GH_QOS_NONE;
+	}
 	return true;
 }
 
@@ -223,12 +245,11 @@ struct link_store_wait {
 static gh_status link_session_write(gh_link *link, bool remove, bool wait, void *cookie, bool opening)
 {
 	gh_worker *worker = link->worker;
-	uint8_t key[LINK_KEY_MAX], value[1 + GH_SUB_COUNT] = {LINK_STORED_VERSION};
-	memcpy(value + 1, link->subscriptions, GH_SUB_COUNT);
+	uint8_t key[LINK_KEY_MAX], value[LINK_STORED_HEAD + GH_SUB_COUNT + REGISTRY_GENERATION_BYTES_MAX];
 	gh_store_write write = {
 		.family = GH_FAMILY_SESSIONS,
 		.key = {key, link_key(link, false, key)},
-		.value = {value, sizeof value},
+		.value = {value, link_subscriptions_encode(link, value)},
 		.remove = remove,
 		.version_expected = GH_VERSION_ANY,
 	};
@@ -249,12 +270,13 @@ static gh_status link_session_write(gh_link *link, bool remove, bool wait, void 
 
 /* ---- opening ---- */
 
-static void link_log_refusal(gh_worker *worker, const gh_link_request *request, gh_status status, const gh_error *err)
+void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh_error *err)
 {
 	link_count(&worker->counts.refused);
 	log_event(worker->log, LOG_INFO, "refused", "transport=%s device=%s module=%s peer=%s status=%s code=%s reason=\"%s\"",
 		request->transport, LOG_TEXT(request->device_id), LOG_TEXT(request->module_id),
-		request->peer.address ? request->peer.address : "", gh_status_name(status), err->code, err->text);
+		request->peer.address ? request->peer.address : "", gh_status_name(err->status), err->code ? err->code : "",
+		err->text);
 }
 
 static bool link_arm_token_end(gh_link *link)
@@ -277,8 +299,7 @@ static gh_status link_enter_session(gh_link *link)
 		return GH_UNAVAILABLE;
 	if (found == GH_OK) {
 		if (!link->session_clean)
-			link->session_present =
-				link_subscriptions_parse((gh_bytes){stored.data, stored.len}, link->subscriptions);
+			link->session_present = link_subscriptions_take(link, (gh_bytes){stored.data, stored.len});
 		gh_store_value_done(&stored);
 	}
 	if (link->session_clean && found == GH_OK) {
@@ -333,7 +354,7 @@ gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const 
 	struct principal principal;
 	gh_status status = authenticate(worker->rules, request, worker->wall_ms / 1000, &principal, err);
 	if (status != GH_OK) {
-		link_log_refusal(worker, request, status, err);
+		gh_link_refused(worker, request, err);
 		return status;
 	}
 	gh_link *link = link_new(worker, request, &principal);
@@ -351,7 +372,7 @@ gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const 
 		status = GH_NO_MEMORY;
 	if (status != GH_OK && status != GH_AGAIN) {
 		gh_fail(err, status, "attach_failed", "attaching: %s", gh_status_name(status));
-		link_log_refusal(worker, request, status, err);
+		gh_link_refused(worker, request, err);
 		gh_link_close(link);
 		return status;
 	}

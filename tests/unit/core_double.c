@@ -28,6 +28,19 @@ void core_double_done(gh_worker *worker)
 	}
 }
 
+const struct log *gh_worker_log(const gh_worker *worker)
+{
+	(void)worker;
+	return NULL;
+}
+
+void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh_error *err)
+{
+	(void)request;
+	assert(err->code);
+	worker->refused++;
+}
+
 const gh_limits *gh_worker_limits(const gh_worker *worker)
 {
 	return &worker->limits;

@@ -64,6 +64,9 @@ Test(config, every_key_is_read)
 		"backend: embedded\n"
 		"embedded: {partitions: 32, level: fsync}\n"
 		"disabledConnack: 5\n"
+		"disableDeviceSas: true\n"
+		"disableModuleSas: false\n"
+		"disableLocalAuth: true\n"
 		"limits: {commit_records_max: 17, record_ms_max: 2s, inflight_bytes_max: 2MiB}\n",
 		"/etc/gh/");
 	cr_assert_str_eq(config->hosts[0], "hub");
@@ -81,6 +84,7 @@ Test(config, every_key_is_read)
 	cr_assert_eq(config->mqtt.port, 0);
 	cr_assert_eq(config->embedded.partitions, 32);
 	cr_assert_eq(config->disabled_status, GH_UNAUTHORIZED);
+	cr_assert(config->disable_device_sas && !config->disable_module_sas && config->disable_local_auth);
 	cr_assert_eq(config->limits.commit_records_max, 17);
 	cr_assert_eq(config->limits.record_ms_max, 2000);
 	cr_assert_eq(config->limits.inflight_bytes_max, 2u << 20);
@@ -140,8 +144,9 @@ static const struct {
 	{"level", MINIMAL "log: {level: loud}\n", 4, 14, "level is \"loud\", allowed is error, warning, info, debug"},
 	{"durability it cannot keep", MINIMAL "embedded: {level: quorum}\n", 4, 19, "level is \"quorum\", allowed is fsync, memory"},
 	{"back end", MINIMAL "backend: kafka\n", 4, 10, "backend is \"kafka\", allowed is embedded"},
+	{"switch", MINIMAL "disableDeviceSas: maybe\n", 4, 19, "disableDeviceSas is \"maybe\", allowed is true, false"},
 	{"connack", MINIMAL "disabledConnack: 4\n", 4, 18, "disabledConnack is \"4\", allowed is 3, 5"},
-	{"address by name", MINIMAL "listeners: {mqtt: {address: localhost}}\n", 4, 29, "a numeric address is expected"},
+	{"address by name", MINIMAL "listeners: {mqtt: {address: example}}\n", 4, 29, "a numeric address is expected"},
 	{"host with port", "hostName: a:8883\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11, "no port"},
 	{"alias with a slash", MINIMAL "aliases: [a/b]\n", 4, 11, "an alias is \"a/b\""},
 	{"aliases, 17", MINIMAL "aliases: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n", 4, 43, "aliases has more than 16 names"},

@@ -101,7 +101,7 @@ static void world_update(struct world *w, json_t *change)
 	json_decref(change);
 }
 
-static struct world *world_new(void)
+static struct world *world_new_with(struct authenticate_switches switches)
 {
 	static const char *const hosts[] = {"hub.example.net", NULL};
 	struct world *w = calloc(1, sizeof *w);
@@ -119,6 +119,7 @@ static struct world *world_new(void)
 		.limits = &w->limits,
 		.hosts = hosts,
 		.disabled_status = GH_DISABLED,
+		.switches = switches,
 		.store = w->store,
 		.backend_ops = &memory_queue,
 		.backend = w->backend,
@@ -130,6 +131,11 @@ static struct world *world_new(void)
 		cr_assert(w->workers[i] != NULL);
 	}
 	return w;
+}
+
+static struct world *world_new(void)
+{
+	return world_new_with((struct authenticate_switches){0});
 }
 
 /* Everything that waits anywhere, until nothing does. */
@@ -553,6 +559,58 @@ Test(core, must_34_35_subscriptions_outlive_the_connection_until_a_clean_one)
 	cr_assert_eq(device_open_as(w, 0, &last, keep), GH_OK);
 	cr_assert(!last.present);
 	world_free(w);
+}
+
+Test(core, threat_25_a_stored_session_is_not_inherited_by_an_identity_made_anew)
+{
+	struct world *w = world_new();
+	struct device d = {0}, again = {0};
+	gh_error err = {0};
+	uint8_t qos[GH_SUB_COUNT] = {1, 0, GH_QOS_NONE, GH_QOS_NONE, GH_QOS_NONE};
+	cr_assert_eq(device_open_as(w, 0, &d, (struct device_ask){.id = "dev1"}), GH_OK);
+	cr_assert_eq(registry_device_delete(&w->registry, "dev1", NULL, "*", &err), GH_OK, "%s", err.text);
+	/* Written while the device was being deleted: the row is there, its identity is not. */
+	cr_assert_eq(gh_link_subscribe(d.link, qos, NULL), GH_AGAIN);
+	world_settle(w);
+	gh_link_close(d.link);
+	world_device(w, "dev1", NULL);
+	world_settle(w);
+	cr_assert_eq(device_open_as(w, 1, &again, (struct device_ask){.id = "dev1"}), GH_OK);
+	cr_assert(!again.present);
+	cr_assert_eq(gh_link_subscriptions(again.link)[GH_SUB_C2D], GH_QOS_NONE);
+	world_free(w);
+}
+
+Test(core, must_11_j_a_kind_of_token_that_is_switched_off_is_refused)
+{
+	static const struct {
+		const char *name;
+		struct authenticate_switches off;
+		struct device_ask ask;
+		gh_status status;
+	} rows[] = {
+		{"device key, device keys off", {.device_sas_off = true}, {.id = "dev1", .clean = true}, GH_UNAUTHORIZED},
+		{"device key, module keys off", {.module_sas_off = true}, {.id = "dev1", .clean = true}, GH_OK},
+		{"module key, module keys off", {.module_sas_off = true}, {.id = "dev1", .module = "mod-A", .clean = true},
+			GH_UNAUTHORIZED},
+		{"policy, policies off", {.policy_sas_off = true},
+			{.id = "dev1", .policy = "fleet", .key = KEY_P, .clean = true}, GH_UNAUTHORIZED},
+		{"policy, device keys off", {.device_sas_off = true},
+			{.id = "dev1", .policy = "fleet", .key = KEY_P, .clean = true}, GH_OK},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct world *w = world_new_with(rows[i].off);
+		struct device d = {0};
+		gh_error err = {0};
+		json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect",
+			"primaryKey", KEY_P, "secondaryKey", KEY_2);
+		cr_assert_eq(registry_policy_create(&w->registry, policy, &made, &err), GH_OK, "%s", err.text);
+		json_decref(policy);
+		json_decref(made);
+		world_device(w, "dev1", "mod-A");
+		cr_assert_eq(device_open_as(w, 0, &d, rows[i].ask), rows[i].status, "%s", rows[i].name);
+		world_free(w);
+	}
 }
 
 Test(core, refusals_name_their_reason)

@@ -1,5 +1,6 @@
 #include "transports/mqtt/mqtt_session.h"
 
+#include "src/base/log.h"
 #include "src/base/take.h"
 #include "src/base/text.h"
 #include "transports/mqtt/mqtt_codec.h"
@@ -43,6 +44,8 @@ static const uint8_t session_connack[GH_STATUS_COUNT] = {
 	[GH_INTERNAL] = MQTT_CONNACK_UNAVAILABLE,
 };
 
+static const char session_refused[] = "connect_refused";
+
 static const gh_limits *session_limits(const struct mqtt_session *s)
 {
 	return gh_worker_limits(s->worker);
@@ -78,9 +81,22 @@ static void session_will_drop(struct mqtt_session *s)
 	s->will = NULL;
 }
 
+/* One line per connection that came as far as MQTT; a refused CONNECT has its own. */
+static void session_log_end(const struct mqtt_session *s)
+{
+	const struct mqtt_identity *identity = s->identity;
+	gh_bytes device = {identity ? identity->ids : NULL, identity ? identity->device_len : 0};
+	gh_bytes module = {identity ? identity->ids + device.len : NULL, identity ? identity->module_len : 0};
+	if (s->why != session_refused)
+		log_event(gh_worker_log(s->worker), LOG_INFO, "closed", "transport=mqtt device=%s module=%s peer=%s reason=%s",
+			LOG_TEXT(device), LOG_TEXT(module), s->wire ? s->wire->ops->peer(s->wire).address : "",
+			s->why ? s->why : "");
+}
+
 /* Gives everything back.  What the core took it stores; nobody is told any more. */
 static void session_close(struct mqtt_session *s)
 {
+	session_log_end(s);
 	gh_link_close(s->link);
 	s->link = NULL;
 	session_will_drop(s);
@@ -142,7 +158,7 @@ static bool session_refuse(struct mqtt_session *s, gh_status status)
 {
 	assert(status != GH_OK && session_connack[status] != MQTT_CONNACK_ACCEPTED);
 	mqtt_codec_put_connack(&s->out, session_connack[status], false);
-	return session_end(s, "connect_refused");
+	return session_end(s, session_refused);
 }
 
 static void session_open(struct mqtt_session *s, bool session_present)
@@ -160,35 +176,41 @@ static uint32_t session_keepalive_ms(uint16_t asked_s, const gh_limits *limits)
 }
 
 /* Keeps a will that could be published as it stands; any other is refused now, as nobody could be told later. */
-static gh_status session_will_keep(struct mqtt_session *s, const struct mqtt_connect *connect)
+static gh_status session_will_keep(struct mqtt_session *s, const struct mqtt_connect *connect, gh_error *ret_err)
 {
 	gh_bytes bag;
 	if (!connect->will)
 		return GH_OK;
 	if (connect->will_qos == 2 || mqtt_topic_of(s->identity, connect->will_topic, &bag) != MQTT_TOPIC_TELEMETRY)
-		return GH_INVALID;
+		return gh_fail(ret_err, GH_INVALID, "will", "a will is telemetry of the device itself, at QoS 0 or 1");
 	s->will = mqtt_will_new(bag, connect->will_body, connect->will_retain);
-	return s->will ? mqtt_will_fill(s->will, gh_worker_draft(s->worker)) : GH_NO_MEMORY;
+	gh_status status = s->will ? mqtt_will_fill(s->will, gh_worker_draft(s->worker)) : GH_NO_MEMORY;
+	return status == GH_OK ? GH_OK : gh_fail(ret_err, status, "will", "the will is no message: %s", gh_status_name(status));
 }
 
 static const gh_link_ops session_link_ops;
 
+/* Who the client says it is, and what it leaves behind: what can be refused before the core is asked. */
+static gh_status session_claim(struct mqtt_session *s, const struct mqtt_connect *connect, uint8_t *scratch,
+	struct mqtt_user *ret_user, gh_error *ret_err)
+{
+	gh_status status = mqtt_topic_user(connect->user_name, connect->client_id, scratch, ret_user, ret_err);
+	if (status != GH_OK)
+		return status;
+	s->identity = mqtt_identity_new(ret_user->device_id, ret_user->module_id);
+	if (!s->identity)
+		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for an identity");
+	return session_will_keep(s, connect, ret_err);
+}
+
 static gh_status session_attach(struct mqtt_session *s, const struct mqtt_connect *connect, bool *ret_present)
 {
 	uint8_t *scratch GH_CLEANUP(take_free) = malloc(connect->user_name.len + 1);
-	struct mqtt_user user;
-	gh_error err;
+	struct mqtt_user user = {.device_id = connect->client_id};
+	gh_error err = {0};
 	if (!scratch)
 		return GH_NO_MEMORY;
-	gh_status status = mqtt_topic_user(connect->user_name, connect->client_id, scratch, &user, &err);
-	if (status != GH_OK)
-		return status;
-	s->identity = mqtt_identity_new(user.device_id, user.module_id);
-	if (!s->identity)
-		return GH_NO_MEMORY;
-	status = session_will_keep(s, connect);
-	if (status != GH_OK)
-		return status;
+	gh_status status = session_claim(s, connect, scratch, &user, &err);
 	gh_link_request request = {
 		.transport = "mqtt",
 		.host = user.host,
@@ -201,7 +223,10 @@ static gh_status session_attach(struct mqtt_session *s, const struct mqtt_connec
 		.session_clean = connect->session_clean,
 		.displaces = true,
 	};
-	return gh_link_open(s->worker, &request, &session_link_ops, s, s->now_ms, &s->link, ret_present, &err);
+	if (status == GH_OK)
+		return gh_link_open(s->worker, &request, &session_link_ops, s, s->now_ms, &s->link, ret_present, &err);
+	gh_link_refused(s->worker, &request, &err);
+	return status;
 }
 
 static bool session_connect(struct mqtt_session *s, const struct mqtt_packet *packet)
