@@ -46,9 +46,10 @@ promise('the SDK sends one event with every property, and the back end has each 
   assert.ok(enqueued >= before - 1000 && enqueued <= Date.now() + 1000, stored.enqueuedTime);
 });
 
-promise('the connection string that dev prints is enough for the SDK', async (t) => {
+promise('the connection string that dev prints, and where its port is, are enough for the SDK', async (t) => {
   const gateway = await Gateway.start(t);
-  const client = await openSdk(t, gateway, gateway.info.deviceConnectionString);
+  const client = await openSdk(t, gateway,
+    `${gateway.info.deviceConnectionString};GatewayHostName=localhost:${gateway.port}`);
   await within(client.sendEvent(new Message('hello')), 'the acknowledgement');
   const [stored] = await gateway.messages(1);
   assert.equal(stored.body, 'hello');
