@@ -39,11 +39,19 @@ void session_table_done(struct session_table *table)
 	}
 }
 
+/* With the stripe locked.  A holder may be told again before it heard the first time: one event, one count. */
 static void session_tell(struct session_seat *seat, unsigned event)
 {
 	atomic_fetch_add(seat->refs, 1);
-	if (atomic_fetch_or(&seat->events, event) == 0)
+	unsigned before = atomic_fetch_or(&seat->events, event);
+	if (before == 0)
 		seat->host->ops->post(seat->host, &seat->task);
+	if (before & event) {
+		/* Never the last: the owner keeps its own until it has left, and to leave it needs the stripe. */
+		unsigned refs = atomic_fetch_sub(seat->refs, 1);
+		assert(refs > 1);
+		(void)refs;
+	}
 }
 
 unsigned session_events(struct session_seat *seat)

@@ -394,6 +394,19 @@ Test(core, a_waiter_that_leaves_lets_the_next_one_in)
 	world_free(w);
 }
 
+Test(core, a_holder_told_twice_before_it_heard_once_is_freed)
+{
+	struct world *w = world_new();
+	struct device holder = {0}, first = {0}, second = {0};
+	cr_assert_eq(device_open(w, 0, &holder, "dev1"), GH_OK);
+	cr_assert_eq(device_open(w, 1, &first, "dev1"), GH_AGAIN);
+	gh_link_close(first.link);
+	cr_assert_eq(device_open(w, 1, &second, "dev1"), GH_AGAIN);
+	world_settle(w);
+	cr_assert(holder.revoked == 1 && second.opened == 1 && second.opened_status == GH_OK);
+	world_free(w); /* no link is left */
+}
+
 Test(core, must_36_a_module_or_another_device_displaces_nobody)
 {
 	struct world *w = world_new();
