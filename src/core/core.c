@@ -86,7 +86,7 @@ gh_worker *core_worker_new(struct core *core, gh_host *host, uint64_t now_ms, ui
 	bool outbox = outbox_init(&w->worker.outbox, core->config.backend_ops, core->config.backend);
 	if (!w->worker.draft || !w->worker.store_port || !outbox) {
 		if (outbox)
-			outbox_done(&w->worker.outbox);
+			outbox_done(&w->worker.outbox, link_settled, &w->worker);
 		if (w->worker.store_port)
 			core->config.store->ops->detach(w->worker.store_port);
 		gh_draft_free(w->worker.draft);
@@ -127,7 +127,7 @@ void core_worker_free(gh_worker *worker)
 		at = &(*at)->next;
 	*at = w->next;
 	pthread_mutex_unlock(&core->lock);
-	outbox_done(&worker->outbox);
+	outbox_done(&worker->outbox, link_settled, worker);
 	link_store_reap(worker);
 	core->config.store->ops->detach(worker->store_port);
 	gh_draft_free(worker->draft);

@@ -35,7 +35,7 @@ gh_worker *core_worker_new(struct core *core, gh_host *host, uint64_t now_ms, ui
 /* Stopping: close the links that are left, run the loop until idle (nothing in flight, no task on its way), free. */
 void core_worker_close_links(gh_worker *worker);
 bool core_worker_idle(gh_worker *worker);
-void core_worker_free(gh_worker *worker); /* accepts NULL; what is in flight still is forgotten */
+void core_worker_free(gh_worker *worker); /* accepts NULL; what is in flight still is told nobody */
 
 /* Descriptors the loop watches for reading; the matching function is called when one is readable. */
 int core_worker_backend_fd(gh_worker *worker);

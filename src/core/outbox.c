@@ -21,7 +21,7 @@ bool outbox_init(struct outbox *o, const gh_backend_ops *ops, gh_backend *backen
 	return o->port != NULL;
 }
 
-void outbox_done(struct outbox *o)
+void outbox_done(struct outbox *o, outbox_settled *settled, void *context)
 {
 	if (o->port)
 		o->ops->detach(o->port);
@@ -30,6 +30,9 @@ void outbox_done(struct outbox *o)
 	struct outbox_slab *next;
 	for (struct outbox_slab *slab = o->slabs; slab; slab = next) {
 		next = slab->next;
+		for (size_t i = 0; i < OUTBOX_SLAB; i++)
+			if (slab->pending[i].owner)
+				settled(context, slab->pending[i].owner, slab->pending[i].cookie, GH_UNKNOWN);
 		free(slab);
 	}
 	memset(o, 0, sizeof *o);
@@ -41,8 +44,11 @@ bool outbox_has_room(struct outbox *o, size_t bytes)
 		outbox_flush(o);
 	if (o->count == OUTBOX_RECORDS)
 		return false;
-	if (bytes > o->room)
-		o->room = o->ops->room(o->port);
+	if (bytes > o->room) {
+		outbox_flush(o); /* the port can only tell what is left once it has what was gathered */
+		if (o->count == 0)
+			o->room = o->ops->room(o->port);
+	}
 	/* A port that is empty takes one record of any size, or a large one could wait for ever. */
 	return bytes <= o->room || (o->unsettled == 0 && o->room > 0);
 }
@@ -56,7 +62,7 @@ static struct outbox_pending *outbox_pending_new(struct outbox *o)
 		slab->next = o->slabs;
 		o->slabs = slab;
 		for (size_t i = 0; i < OUTBOX_SLAB; i++) {
-			slab->pending[i].next = o->free;
+			slab->pending[i] = (struct outbox_pending){.next = o->free};
 			o->free = &slab->pending[i];
 		}
 	}
@@ -67,7 +73,7 @@ static struct outbox_pending *outbox_pending_new(struct outbox *o)
 
 bool outbox_put(struct outbox *o, gh_message *message, void *owner, void *cookie)
 {
-	assert(o->count < OUTBOX_RECORDS);
+	assert(owner && o->count < OUTBOX_RECORDS);
 	struct outbox_pending *p = outbox_pending_new(o);
 	if (!p)
 		return false;
@@ -101,7 +107,7 @@ void outbox_reap(struct outbox *o, outbox_settled *settled, void *context)
 			assert(completions[i].kind == GH_APPENDED);
 			struct outbox_pending *p = completions[i].cookie;
 			void *owner = p->owner, *cookie = p->cookie;
-			p->next = o->free;
+			*p = (struct outbox_pending){.next = o->free};
 			o->free = p;
 			assert(o->unsettled > 0);
 			o->unsettled--;

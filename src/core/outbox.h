@@ -12,7 +12,7 @@ enum { OUTBOX_RECORDS = 256, OUTBOX_REAP = 64 };
 
 struct outbox_pending {
 	struct outbox_pending *next; /* while free */
-	void *owner;
+	void *owner;                 /* NULL while free */
 	void *cookie;
 };
 
@@ -31,7 +31,10 @@ struct outbox {
 
 /* False when the back end gives no port. */
 bool outbox_init(struct outbox *o, const gh_backend_ops *ops, gh_backend *backend);
-void outbox_done(struct outbox *o); /* records not settled are forgotten */
+
+typedef void outbox_settled(void *context, void *owner, void *cookie, gh_status status);
+/* Records not settled are with the port or lost: each owner hears GH_UNKNOWN. */
+void outbox_done(struct outbox *o, outbox_settled *settled, void *context);
 
 /* True when a record of `bytes` may be put in now. */
 bool outbox_has_room(struct outbox *o, size_t bytes);
@@ -40,7 +43,6 @@ bool outbox_put(struct outbox *o, gh_message *message, void *owner, void *cookie
 /* Hands over what was gathered. */
 void outbox_flush(struct outbox *o);
 
-typedef void outbox_settled(void *context, void *owner, void *cookie, gh_status status);
 /* All results that wait; then what had to stay is offered again. */
 void outbox_reap(struct outbox *o, outbox_settled *settled, void *context);
 

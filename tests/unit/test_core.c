@@ -520,6 +520,48 @@ Test(core, no_room_holds_the_sender_and_room_wakes_it)
 	world_free(w);
 }
 
+Test(core, what_one_turn_gathers_counts_against_the_credit)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	w->limits.inflight_bytes_max = 1 << 20; /* of the queue: the core has its own copy */
+	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	world_settle(w); /* the core hears of the new credit */
+	memory_queue_hold(w->backend);
+	char *body = calloc(1, 200001);
+	memset(body, 'x', 200000);
+	int taken = 0;
+	while (device_send(w, 0, &d, body, NULL) == GH_OK && taken < 100)
+		taken++;
+	free(body);
+	cr_assert(taken > 0 && taken * 200000 <= 1 << 20, "took %d", taken);
+	memory_queue_release(w->backend, GH_OK);
+	world_settle(w);
+	cr_assert(d.stored == taken && d.writable == 1);
+	world_free(w);
+}
+
+Test(core, a_worker_may_go_before_its_records_are_settled)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	memory_queue_hold(w->backend);
+	cr_assert_eq(device_send(w, 0, &d, "with the port", NULL), GH_OK);
+	core_worker_turn_end(w->workers[0], NOW_MS);
+	cr_assert_eq(device_send(w, 0, &d, "gathered", NULL), GH_OK);
+	for (int i = 0; i < 2; i++) {
+		core_worker_close_links(w->workers[i]);
+		core_worker_free(w->workers[i]); /* a stop that waited long enough for a back end that hangs */
+	}
+	cr_assert_eq(d.settled, 0, "its link was closed");
+	core_free(w->core); /* no seat is left */
+	memory_queue_release(w->backend, GH_OK);
+	memory_queue.close(w->backend);
+	memory_store.close(w->store);
+	free(w);
+}
+
 Test(core, a_refused_write_is_told_and_counted)
 {
 	struct world *w = world_new();
