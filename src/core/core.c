@@ -106,7 +106,7 @@ bool core_worker_idle(gh_worker *worker)
 	pthread_mutex_lock(&w->core->lock);
 	bool changes = w->changes_on_their_way > 0;
 	pthread_mutex_unlock(&w->core->lock);
-	return !changes && worker->unfreed == 0 && worker->outbox.unsettled == 0 && worker->store_waits == 0;
+	return !changes && worker->unfreed == 0 && worker->outbox.unsettled == 0 && !worker->store_waiting;
 }
 
 void core_worker_close_links(gh_worker *worker)
@@ -129,6 +129,7 @@ void core_worker_free(gh_worker *worker)
 	pthread_mutex_unlock(&core->lock);
 	outbox_done(&worker->outbox, link_settled, worker);
 	link_store_reap(worker);
+	link_store_forget(worker);
 	core->config.store->ops->detach(worker->store_port);
 	gh_draft_free(worker->draft);
 	heap_done(&worker->token_ends);

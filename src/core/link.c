@@ -20,6 +20,7 @@ struct gh_link {
 	struct session_seat seat;
 	atomic_uint refs;               /* the engine, records in flight, events on their way */
 	uint32_t inflight;
+	uint32_t writing;               /* changes of the stored session under way */
 	uint32_t partition_key;
 	uint8_t state;                  /* enum link_state */
 	uint8_t method;                 /* gh_auth_method */
@@ -96,7 +97,7 @@ static void link_unref(gh_link *link)
 {
 	if (atomic_fetch_sub(&link->refs, 1) != 1)
 		return;
-	assert(link->state == LINK_CLOSED && link->inflight == 0 && !link->seated);
+	assert(link->state == LINK_CLOSED && link->inflight == 0 && link->writing == 0 && !link->seated);
 	link->worker->unfreed--;
 	free(link);
 }
@@ -177,10 +178,11 @@ static void link_list_remove(gh_link *link)
 	link_count_down(&worker->counts.links);
 }
 
-/* The seat goes back only when everything this link submitted is settled: order holds across a takeover. */
+/* The seat goes back only when everything this link submitted is settled: order holds across a takeover, and the next
+ * link finds the session as this one left it. */
 static void link_give_seat_back(gh_link *link)
 {
-	if (link->seated && link->state == LINK_CLOSED && link->inflight == 0) {
+	if (link->seated && link->state == LINK_CLOSED && link->inflight == 0 && link->writing == 0) {
 		link->seated = false;
 		session_leave(link->worker->sessions, &link->seat);
 	}
@@ -236,12 +238,35 @@ static bool link_subscriptions_take(gh_link *link, gh_bytes value)
 }
 
 struct link_store_wait {
-	gh_link *link; /* a counted reference; NULL = nobody waits */
+	struct link_store_wait *next, *prev; /* in worker->store_waiting */
+	gh_link *link; /* a counted reference */
 	void *cookie;
+	bool told; /* the link waits for it */
 	bool opening;
 };
 
-/* Writes or erases the stored session.  With a waiting link the completion comes back to it. */
+static void link_store_wait_add(gh_worker *worker, struct link_store_wait *waiter)
+{
+	waiter->next = worker->store_waiting;
+	if (waiter->next)
+		waiter->next->prev = waiter;
+	worker->store_waiting = waiter;
+	waiter->link->writing++;
+	atomic_fetch_add(&waiter->link->refs, 1);
+}
+
+static void link_store_wait_remove(gh_worker *worker, struct link_store_wait *waiter)
+{
+	if (waiter->prev)
+		waiter->prev->next = waiter->next;
+	else
+		worker->store_waiting = waiter->next;
+	if (waiter->next)
+		waiter->next->prev = waiter->prev;
+	waiter->link->writing--;
+}
+
+/* Writes or erases the stored session.  With `wait` the link acts on the completion. */
 static gh_status link_session_write(gh_link *link, bool remove, bool wait, void *cookie, bool opening)
 {
 	gh_worker *worker = link->worker;
@@ -256,15 +281,13 @@ static gh_status link_session_write(gh_link *link, bool remove, bool wait, void 
 	struct link_store_wait *waiter = malloc(sizeof *waiter);
 	if (!waiter)
 		return GH_NO_MEMORY;
-	*waiter = (struct link_store_wait){wait ? link : NULL, cookie, opening};
+	*waiter = (struct link_store_wait){.link = link, .cookie = cookie, .told = wait, .opening = opening};
 	gh_status status = worker->store->ops->submit(worker->store_port, &write, 1, waiter);
 	if (status != GH_OK) {
 		free(waiter);
 		return status;
 	}
-	worker->store_waits++;
-	if (wait)
-		atomic_fetch_add(&link->refs, 1);
+	link_store_wait_add(worker, waiter);
 	return GH_OK;
 }
 
@@ -421,16 +444,20 @@ static void link_seat_events(gh_task *task, uint64_t now_ms)
 		link_unref(link);
 }
 
-static void link_store_done(gh_link *link, const struct link_store_wait *waiter, gh_status status)
+static void link_store_done(gh_worker *worker, struct link_store_wait *waiter, gh_status status)
 {
-	if (!waiter->opening && link->state != LINK_CLOSED)
+	gh_link *link = waiter->link;
+	link_store_wait_remove(worker, waiter);
+	if (waiter->told && !waiter->opening && link->state != LINK_CLOSED)
 		link->ops->settled(link->context, waiter->cookie, status);
-	if (waiter->opening && link->state == LINK_WAITING) {
+	if (waiter->told && waiter->opening && link->state == LINK_WAITING) {
 		if (status == GH_OK)
 			link_opened_late(link);
 		else
 			link_refuse_waiting(link, GH_UNAVAILABLE, "store_failed");
 	}
+	free(waiter);
+	link_give_seat_back(link);
 	link_unref(link);
 }
 
@@ -439,13 +466,14 @@ void link_store_reap(gh_worker *worker)
 	gh_store_completion completions[16];
 	size_t n;
 	while ((n = worker->store->ops->reap(worker->store_port, completions, 16)) > 0)
-		for (size_t i = 0; i < n; i++) {
-			struct link_store_wait *waiter = completions[i].cookie;
-			worker->store_waits--;
-			if (waiter->link)
-				link_store_done(waiter->link, waiter, completions[i].status);
-			free(waiter);
-		}
+		for (size_t i = 0; i < n; i++)
+			link_store_done(worker, completions[i].cookie, completions[i].status);
+}
+
+void link_store_forget(gh_worker *worker)
+{
+	while (worker->store_waiting)
+		link_store_done(worker, worker->store_waiting, GH_UNKNOWN);
 }
 
 /* ---- messages ---- */

@@ -28,6 +28,8 @@ struct link_list {
 	gh_link *first;
 };
 
+struct link_store_wait;
+
 /* The core as one loop thread sees it. */
 struct gh_worker {
 	const gh_limits *limits;
@@ -47,7 +49,7 @@ struct gh_worker {
 	struct link_list held;   /* told GH_AGAIN by submit; each place is a counted reference */
 	gh_link *sweep;          /* next link a running sweep looks at; NULL = none runs */
 	size_t unfreed;          /* links that exist, closed ones with records in flight too */
-	size_t store_waits;      /* store writes not completed yet */
+	struct link_store_wait *store_waiting; /* store writes not completed yet */
 	struct link_counts counts;
 };
 
@@ -55,6 +57,8 @@ struct gh_worker {
 void link_settled(void *worker, void *link, void *cookie, gh_status status);
 /* Takes what the store completed. */
 void link_store_reap(gh_worker *worker);
+/* At the end: what the store has not completed is not waited for any more. */
+void link_store_forget(gh_worker *worker);
 /* Tells links that were held back, while there is room. */
 void link_resume_held(gh_worker *worker);
 /* Token ends and waits that are due. */

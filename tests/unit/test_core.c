@@ -545,7 +545,7 @@ Test(core, a_worker_may_go_before_its_records_are_settled)
 {
 	struct world *w = world_new();
 	struct device d = {0};
-	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	cr_assert_eq(device_open_as(w, 0, &d, (struct device_ask){.id = "dev1"}), GH_OK, "with a session to write");
 	memory_queue_hold(w->backend);
 	cr_assert_eq(device_send(w, 0, &d, "with the port", NULL), GH_OK);
 	core_worker_turn_end(w->workers[0], NOW_MS);
@@ -666,6 +666,22 @@ Test(core, must_11_j_a_kind_of_token_that_is_switched_off_is_refused)
 		cr_assert_eq(device_open_as(w, 0, &d, rows[i].ask), rows[i].status, "%s", rows[i].name);
 		world_free(w);
 	}
+}
+
+Test(core, the_next_link_waits_until_the_session_is_stored_as_the_last_one_left_it)
+{
+	struct world *w = world_new();
+	struct device first = {0}, second = {0};
+	struct device_ask keep = {.id = "dev1"};
+	uint8_t qos[GH_SUB_COUNT] = {1, 0, GH_QOS_NONE, GH_QOS_NONE, GH_QOS_NONE};
+	cr_assert_eq(device_open_as(w, 0, &first, keep), GH_OK);
+	cr_assert_eq(gh_link_subscribe(first.link, qos, NULL), GH_AGAIN);
+	gh_link_close(first.link);
+	cr_assert_eq(device_open_as(w, 1, &second, keep), GH_AGAIN, "its session is being written");
+	world_settle(w);
+	cr_assert(second.opened == 1 && second.opened_status == GH_OK && second.present && first.settled == 0);
+	cr_assert_arr_eq(gh_link_subscriptions(second.link), qos, sizeof qos);
+	world_free(w);
 }
 
 Test(core, refusals_name_their_reason)
