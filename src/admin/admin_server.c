@@ -28,6 +28,7 @@ struct admin_server {
 	struct loop_fd *tail_watch;
 	struct loop_fd *listen_watch;
 	struct loop_timer timer;
+	struct loop_timer pause; /* of accepting, while the system is short of something */
 	struct admin_client *clients;
 	uint64_t client_count;
 	int listen_fd;
@@ -177,16 +178,29 @@ static void server_admit(struct admin_server *server, int fd)
 	server->client_count++;
 }
 
+static void server_accept_again(struct loop_timer *timer, uint64_t now_ms)
+{
+	(void)now_ms;
+	loop_watch_set(GH_CONTAINER(timer, struct admin_server, pause)->listen_watch, LOOP_READ);
+}
+
 static void server_accept(void *context, int events, uint64_t now_ms)
 {
 	struct admin_server *server = context;
+	const struct admin_server_config *config = &server->config;
 	(void)events;
-	(void)now_ms;
 	for (int i = 0; i < SERVER_ACCEPTS_PER_TURN; i++) {
 		int fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
-			return;
-		server_admit(server, fd);
+		if (fd >= 0) {
+			server_admit(server, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			/* Devices may have taken every descriptor; trying again at once would only spin. */
+			loop_watch_set(server->listen_watch, 0);
+			loop_timer_set(config->loop, &server->pause, now_ms + config->limits->accept_pause_ms_max);
+		}
+		return;
 	}
 }
 
@@ -223,6 +237,7 @@ gh_status admin_server_new(const struct admin_server_config *config, struct admi
 	server->config = *config;
 	server->listen_fd = -1;
 	server->timer.fire = server_timer;
+	server->pause.fire = server_accept_again;
 	gh_status status = server_start(server, ret_err);
 	if (status != GH_OK) {
 		admin_server_free(server);
@@ -237,6 +252,7 @@ void admin_server_free(struct admin_server *server)
 	if (!server)
 		return;
 	loop_timer_set(server->config.loop, &server->timer, 0);
+	loop_timer_set(server->config.loop, &server->pause, 0);
 	for (struct admin_client *client = server->clients; client; client = client->next)
 		client->broken = true;
 	server_sweep(server);

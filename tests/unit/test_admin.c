@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -255,6 +256,53 @@ static void client_asks(int fd, const char *request, const char *answer)
 	cr_assert_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
 	client_lines(fd, 1, text, sizeof text);
 	cr_assert_str_eq(text, answer);
+}
+
+static uint64_t clock_ms = 1000;
+
+static uint64_t clock_read(void *unused)
+{
+	(void)unused;
+	return clock_ms;
+}
+
+static bool client_answered_in_20_turns(int fd)
+{
+	char byte;
+	for (int i = 0; i < 20; i++) {
+		loop_turn(loop);
+		if (recv(fd, &byte, 1, MSG_DONTWAIT) == 1)
+			return true;
+	}
+	return false;
+}
+
+Test(admin_server, without_descriptors_accepting_rests_for_a_while)
+{
+	fixture_init(&f, 1);
+	gh_error err;
+	struct rlimit full, none;
+	folder_make(false);
+	loop = loop_new_with_clock(clock_read, NULL);
+	struct admin_server_config config = {.directory = folder, .loop = loop, .manage = &f.manage, .limits = &f.limits};
+	config.tail_hint = "none";
+	cr_assert_eq(admin_server_new(&config, &server, &err), GH_OK, "%s", err.text);
+	int fd = client_connect();
+	cr_assert_eq(send(fd, "{}\n", 3, MSG_NOSIGNAL), 3);
+	getrlimit(RLIMIT_NOFILE, &full);
+	none = full;
+	none.rlim_cur = (rlim_t)fd; /* the next one would be higher */
+	setrlimit(RLIMIT_NOFILE, &none);
+	cr_assert(!client_answered_in_20_turns(fd));
+	setrlimit(RLIMIT_NOFILE, &full);
+	cr_assert(!client_answered_in_20_turns(fd), "it does not spin");
+	clock_ms += f.limits.accept_pause_ms_max;
+	cr_assert(client_answered_in_20_turns(fd));
+	close(fd);
+	admin_server_free(server);
+	loop_free(loop);
+	folder_remove();
+	fixture_done(&f);
 }
 
 Test(admin_server, requests_are_answered_whatever_the_length_of_the_folder)
