@@ -17,7 +17,6 @@ struct core_worker {
 	struct gh_worker worker; /* first: a gh_worker is one of these */
 	struct core *core;
 	struct core_worker *next;
-	bool sweep_again; /* a change came while a sweep ran */
 	uint32_t changes_on_their_way; /* guarded by core->lock */
 };
 
@@ -190,14 +189,9 @@ void core_worker_turn_end(gh_worker *worker, uint64_t now_ms)
 
 void core_worker_tick(gh_worker *worker, uint64_t now_ms)
 {
-	struct core_worker *w = core_worker_of(worker);
 	link_tick(worker, now_ms);
 	link_resume_held(worker); /* room made by another worker's completions */
 	link_sweep_some(worker, CORE_SWEEP_SLICE);
-	if (!worker->sweep && w->sweep_again) {
-		w->sweep_again = false;
-		link_sweep_start(worker);
-	}
 }
 
 /* ---- changed credentials ---- */
@@ -217,7 +211,7 @@ static void core_change_run(gh_task *task, uint64_t now_ms)
 	if (change->device_len)
 		link_check_device(&w->worker, (gh_bytes){change->device, change->device_len});
 	else
-		w->sweep_again = true;
+		w->worker.sweep_again = true;
 	pthread_mutex_lock(&w->core->lock);
 	w->changes_on_their_way--;
 	pthread_mutex_unlock(&w->core->lock);

@@ -608,7 +608,9 @@ static void link_check(gh_link *link)
 	};
 	gh_error err = {0};
 	gh_status status = authenticate_again(link->worker->rules, &claim, &err);
-	if (status != GH_OK && status != GH_UNAVAILABLE)
+	if (status == GH_UNAVAILABLE)
+		link->worker->sweep_again = true; /* nothing is known: ask again, or a deleted device would stay */
+	else if (status != GH_OK)
 		link_revoke(link, status, err.code);
 }
 
@@ -622,13 +624,12 @@ void link_check_device(gh_worker *worker, gh_bytes device_id)
 	}
 }
 
-void link_sweep_start(gh_worker *worker)
-{
-	worker->sweep = worker->links.first;
-}
-
 void link_sweep_some(gh_worker *worker, size_t count)
 {
+	if (!worker->sweep && worker->sweep_again) {
+		worker->sweep_again = false;
+		worker->sweep = worker->links.first;
+	}
 	for (; worker->sweep && count > 0; count--) {
 		gh_link *link = worker->sweep;
 		worker->sweep = link->next;

@@ -48,6 +48,7 @@ struct gh_worker {
 	struct link_list links;  /* not closed */
 	struct link_list held;   /* told GH_AGAIN by submit; each place is a counted reference */
 	gh_link *sweep;          /* next link a running sweep looks at; NULL = none runs */
+	bool sweep_again;        /* policies changed, or a check could not be made: another sweep is to follow */
 	size_t unfreed;          /* links that exist, closed ones with records in flight too */
 	struct link_store_wait *store_waiting; /* store writes not completed yet */
 	struct link_counts counts;
@@ -63,9 +64,8 @@ void link_store_forget(gh_worker *worker);
 void link_resume_held(gh_worker *worker);
 /* Token ends and waits that are due. */
 void link_tick(gh_worker *worker, uint64_t now_ms);
-/* Re-checks the links of one device, or, in slices of `count`, those a sweep has left. */
+/* Re-checks the links of one device, or, in slices of `count`, those a sweep has left; starts one that is due. */
 void link_check_device(gh_worker *worker, gh_bytes device_id);
-void link_sweep_start(gh_worker *worker);
 void link_sweep_some(gh_worker *worker, size_t count);
 /* At the end: closes every link that is left; those with tasks on their way still live until those ran. */
 void link_close_all(gh_worker *worker);

@@ -482,6 +482,35 @@ Test(core, must_29_disabling_deleting_or_rekeying_drops_the_link_of_that_device_
 	}
 }
 
+static gh_status unreadable_get(gh_store *store, enum gh_family family, gh_bytes key, gh_store_value *ret_value)
+{
+	(void)store, (void)family, (void)key, (void)ret_value;
+	return GH_IO;
+}
+
+Test(core, a_check_the_store_could_not_answer_is_made_again)
+{
+	struct world *w = world_new();
+	struct device d = {0}, other = {0};
+	gh_error err = {0};
+	const gh_store_ops *readable = w->store->ops;
+	gh_store_ops unreadable = *readable;
+	unreadable.get = unreadable_get;
+	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	cr_assert_eq(device_open(w, 0, &other, "dev2"), GH_OK);
+	cr_assert_eq(registry_device_delete(&w->registry, "dev1", NULL, "*", &err), GH_OK, "%s", err.text);
+	w->store->ops = &unreadable;
+	core_credentials_changed(w->core, text_of("dev1"));
+	world_settle(w);
+	core_worker_tick(w->workers[0], NOW_MS);
+	cr_assert_eq(d.revoked + other.revoked, 0, "a disk that fails drops nobody");
+	w->store->ops = readable;
+	core_worker_tick(w->workers[0], NOW_MS);
+	core_worker_tick(w->workers[0], NOW_MS);
+	cr_assert(d.revoked == 1 && d.revoked_why == GH_UNAUTHORIZED && other.revoked == 0);
+	world_free(w);
+}
+
 Test(core, a_revoked_credential_says_no_will)
 {
 	struct world *w = world_new();
