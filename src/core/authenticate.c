@@ -48,20 +48,6 @@ static gh_status authenticate_switched_on(const struct authenticate_switches *of
 	return refused ? gh_fail(ret_err, GH_UNAUTHORIZED, "sas_switched_off", "this kind of token is switched off") : GH_OK;
 }
 
-/* The key that made the verdict, for its print. */
-static uint64_t authenticate_verdict_print(const struct authenticate_rules *rules, const struct sas_verdict *verdict,
-	const struct identity *identity)
-{
-	const struct sas_key_pair *keys = &identity->keys;
-	struct sas_policy policy;
-	if (verdict->policy[0]) {
-		if (!policy_read(rules->store, text_of(verdict->policy), &policy))
-			return 0; /* deleted since: authenticate_again will say so */
-		keys = &policy.keys;
-	}
-	return authenticate_key_print(rules, verdict->slot == SAS_PRIMARY ? &keys->primary : &keys->secondary);
-}
-
 gh_status authenticate(const struct authenticate_rules *rules, const gh_link_request *request, uint64_t now_s,
 	struct principal *ret_principal, gh_error *ret_err)
 {
@@ -93,7 +79,7 @@ gh_status authenticate(const struct authenticate_rules *rules, const gh_link_req
 		return status;
 	ret_principal->method = verdict.method;
 	ret_principal->expires_s = verdict.expires_s;
-	ret_principal->key_print = authenticate_verdict_print(rules, &verdict, &identity);
+	ret_principal->key_print = authenticate_key_print(rules, &verdict.key);
 	memcpy(ret_principal->policy, verdict.policy, sizeof verdict.policy);
 	memcpy(ret_principal->generation_id, identity.generation_id, sizeof identity.generation_id);
 	return GH_OK;

@@ -266,6 +266,11 @@ static enum sas_reason sas_try_identity(
 	return REASON_NONE;
 }
 
+static struct sas_key sas_key_in(const struct sas_key_pair *keys, enum sas_key_slot slot)
+{
+	return slot == SAS_PRIMARY ? keys->primary : keys->secondary;
+}
+
 /* Step 7: whose key is it?  A name that is the claimed device's own id may stand where a policy's should: some HTTPS
  * clients send it with the device's key. */
 static enum sas_reason sas_find_key(
@@ -276,6 +281,7 @@ static enum sas_reason sas_find_key(
 		enum sas_reason reason = sas_try_policy(check, token, &policy, &verdict->slot);
 		if (reason == REASON_NONE) {
 			verdict->method = GH_AUTH_POLICY_SAS;
+			verdict->key = sas_key_in(&policy.keys, verdict->slot);
 			memcpy(verdict->policy, policy.name, sizeof verdict->policy);
 			return REASON_NONE;
 		}
@@ -284,7 +290,10 @@ static enum sas_reason sas_find_key(
 			return reason;
 	}
 	verdict->method = check->resource.module_id.len > 0 ? GH_AUTH_MODULE_SAS : GH_AUTH_DEVICE_SAS;
-	return sas_try_identity(check, token, &verdict->slot);
+	enum sas_reason reason = sas_try_identity(check, token, &verdict->slot);
+	if (reason == REASON_NONE)
+		verdict->key = sas_key_in(check->identity_keys, verdict->slot);
+	return reason;
 }
 
 gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err)

@@ -78,6 +78,7 @@ struct sas_verdict {
 	gh_auth_method method;
 	uint64_t expires_s;                    /* se; SAS_NEVER */
 	enum sas_key_slot slot;
+	struct sas_key key;                    /* the one that made the signature, as it was read for this check */
 	char policy[SAS_POLICY_BYTES_MAX + 1]; /* "" = identity key */
 };
 

@@ -511,6 +511,52 @@ Test(core, a_check_the_store_could_not_answer_is_made_again)
 	world_free(w);
 }
 
+static void world_policy(struct world *w, const char *primary)
+{
+	gh_error err = {0};
+	json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect", "primaryKey",
+		primary, "secondaryKey", KEY_2);
+	cr_assert_eq(registry_policy_create(&w->registry, policy, &made, &err), GH_OK, "%s", err.text);
+	json_decref(policy);
+	json_decref(made);
+}
+
+static struct world *rekey_world;
+
+/* Right after the policy was read for the first time, somebody else gives it another key. */
+static gh_status rekeyed_get(gh_store *store, enum gh_family family, gh_bytes key, gh_store_value *ret_value)
+{
+	gh_error err = {0};
+	struct world *w = rekey_world;
+	gh_status status = memory_store.get(store, family, key, ret_value);
+	if (family == GH_FAMILY_POLICIES && w) {
+		rekey_world = NULL;
+		store->ops = &memory_store;
+		cr_assert_eq(registry_policy_delete(&w->registry, "fleet", &err), GH_OK, "%s", err.text);
+		world_policy(w, KEY_1);
+	}
+	return status;
+}
+
+Test(core, a_key_changed_while_it_was_checked_ends_the_link)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	gh_store_ops rekeyed = *w->store->ops;
+	rekeyed.get = rekeyed_get;
+	world_policy(w, KEY_P);
+	rekey_world = w;
+	w->store->ops = &rekeyed;
+	struct device_ask ask = {.id = "dev1", .policy = "fleet", .key = KEY_P, .clean = true};
+	cr_assert_eq(device_open_as(w, 0, &d, ask), GH_OK, "the old key stood when it was read");
+	core_credentials_changed(w->core, (gh_bytes){NULL, 0});
+	world_settle(w);
+	core_worker_tick(w->workers[0], NOW_MS);
+	core_worker_tick(w->workers[0], NOW_MS);
+	cr_assert(d.revoked == 1 && d.revoked_why == GH_UNAUTHORIZED);
+	world_free(w);
+}
+
 Test(core, a_revoked_credential_says_no_will)
 {
 	struct world *w = world_new();
