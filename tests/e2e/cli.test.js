@@ -105,7 +105,7 @@ onBoth('a policy is created, changed and deleted', async (t, gateway) => {
   await refused(gateway, 'policy', 'show', 'tokens');
 });
 
-promise('what device and policy change counts at once for connections', async (t) => {
+promise('must_22 what device and policy change counts at once for connections', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('live');
   await gateway.ok('policy', 'create', 'service-of-tokens', '--rights', 'DeviceConnect', '--primary-key', keyOf(64),
@@ -117,7 +117,7 @@ promise('what device and policy change counts at once for connections', async (t
   const client = await MqttClient.connect(device);
   assert.equal(client.code, 0);
   await gateway.ok('device', 'update', 'live', '--primary-key', keyOf(100), '--secondary-key', keyOf(132));
-  assert.ok(await client.isClosed(), 'must_22: its key is gone');
+  assert.ok(await client.isClosed(), 'its key is gone');
   assert.equal((await MqttClient.connect(device)).code, 5);
   assert.equal((await MqttClient.connect(new Device(gateway, 'live', keyOf(132)))).code, 0);
 });
@@ -133,7 +133,7 @@ promise('token create makes what the gateway accepts, token explain says which r
   const good = await gateway.run('token', 'explain', token, '--device', 'tok');
   assert.equal(good.code, 0, good.stderr);
   assert.match(good.stdout, /accepted/i);
-  const wrong = device.token.call({ gateway, deviceId: 'tok', key: keyOf(7) });
+  const wrong = new Device(gateway, 'tok', keyOf(7)).token();
   const bad = await gatehouse(['token', 'explain', '-', '--device', 'tok', '--dir', gateway.dir], { input: wrong });
   assert.notEqual(bad.code, 0);
   assert.match(bad.stdout + bad.stderr, /token_signature/);
@@ -172,7 +172,7 @@ promise('tail --json has exactly the fields it promises; offsets, partitions, co
   assert.equal(await gateway.ok('tail', '--from', 'earliest', '--no-follow', '--json'), live);
 });
 
-promise('stamps cannot be forged by properties of the same names', async (t) => {
+promise('must_76 stamps cannot be forged by properties of the same names', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('honest');
   const client = await MqttClient.connect(device);

@@ -6,16 +6,9 @@ const net = require('node:net');
 const path = require('node:path');
 const tls = require('node:tls');
 const { once } = require('node:events');
-const { Daemon, Device, Gateway, defer, KEYS, freePort, gatehouse, promise, run, temporaryFolder, within } = require('./gateway');
+const { Daemon, Device, Gateway, defer, gatehouse, promise, temporaryFolder, within } = require('./gateway');
 const { MqttClient } = require('./mqtt_client');
-
-const FAULTS = process.env.GATEHOUSE_FAULTS_LIBRARY; // a disk that fails on demand: tests/faults/faults.c
-assert.ok(FAULTS && fs.existsSync(FAULTS), 'GATEHOUSE_FAULTS_LIBRARY must name the interposer: run make check-e2e');
-
-/** The environment in which calls on files below a folder fail as the rules say. */
-function failing(folder, rules) {
-  return { LD_PRELOAD: FAULTS, GATEHOUSE_FAULTS_ROOT: folder, GATEHOUSE_FAULTS: rules };
-}
+const { certificate, configuration, failing, serve } = require('./serve');
 
 /** Starts what must not start: its exit code is not 0 and it says why in a few lines, at least one with the text. */
 async function refusesToStart(t, args, pattern, options) {
@@ -28,52 +21,6 @@ async function refusesToStart(t, args, pattern, options) {
   assert.notEqual(code, 0);
   assert.match(daemon.stderr, pattern);
   assert.ok(daemon.stderr.trim().split('\n').length <= 3, `more than one clear line:\n${daemon.stderr}`);
-}
-
-async function certificate(folder) {
-  const files = { certificateFile: path.join(folder, 'server.pem'), keyFile: path.join(folder, 'server.key') };
-  const made = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-    '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', files.keyFile,
-    '-out', files.certificateFile]);
-  assert.equal(made.code, 0, made.stderr);
-  return files;
-}
-
-/** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. */
-async function configuration(t, { port = 0, tlsFiles, more = [] } = {}) {
-  const folder = temporaryFolder(t);
-  const files = tlsFiles ?? await certificate(folder);
-  const file = path.join(folder, 'gatehouse.yaml');
-  fs.writeFileSync(file, ['hostName: localhost', 'dataDir: data', 'tls:', `  certificateFile: ${files.certificateFile}`,
-    `  keyFile: ${files.keyFile}`, 'listeners:', '  mqtt:', '    address: 127.0.0.1', `    port: ${port}`, ...more, '']
-    .join('\n'));
-  return { file, folder, ca: files.certificateFile };
-}
-
-/** `serve` on a known port with one device; what MqttClient and Device need. `prepare` gives options of the process. */
-async function serve(t, { prepare, ...options } = {}) {
-  const port = await freePort();
-  const { file, folder, ca } = await configuration(t, { port, ...options });
-  const imported = await gatehouse(['device', 'import', '-', '-c', file],
-    { input: JSON.stringify({ deviceId: 'dev', authentication: { type: 'sas', symmetricKey: KEYS } }) + '\n' });
-  assert.equal(imported.code, 0, imported.stderr);
-  const daemon = new Daemon(['serve', '-c', file], prepare?.(folder));
-  defer(t, () => daemon.kill('SIGKILL'));
-  await within(listening(port, daemon), 'serve listens');
-  return { port, host: 'localhost', ca: fs.readFileSync(ca), daemon, file, folder };
-}
-
-async function listening(port, daemon) {
-  for (;;) {
-    const socket = net.connect(port, '127.0.0.1');
-    try {
-      await once(socket, 'connect');
-      socket.destroy();
-      return;
-    } catch (error) {
-      assert.equal(daemon.child.exitCode, null, `serve ended: ${daemon.stderr}`);
-    }
-  }
 }
 
 promise('kill -9: everything acknowledged is there after the restart, and devices still trust the server', async (t) => {

@@ -154,6 +154,12 @@ class Gateway {
     return new Device(this, deviceId);
   }
 
+  /** A module with the known keys. */
+  async addModule(deviceId, moduleId, more = {}) {
+    await this.importDevices([{ ...document(deviceId, more), status: undefined, moduleId }]);
+    return new Module(this, deviceId, moduleId);
+  }
+
   /** The first n messages of the queue, as `tail --json` tells them; waits until there are that many. */
   async messages(n) {
     const text = await within(this.ok('tail', '--from', 'earliest', '--count', String(n), '--json'), `${n} messages`);
@@ -178,22 +184,30 @@ function sasToken(resource, key, { expiry = Math.floor(Date.now() / 1000) + 3600
   return `SharedAccessSignature sr=${sr}&sig=${encodeURIComponent(mac)}&se=${expiry}${skn}`;
 }
 
-/** What a device needs to know to connect. */
+/** What a device needs to know to connect; its name in MQTT is its id. */
 class Device {
   constructor(gateway, deviceId, key = KEYS.primaryKey) {
     Object.assign(this, { gateway, deviceId, key });
   }
 
+  get clientId() {
+    return this.deviceId;
+  }
+
   get userName() {
-    return `${this.gateway.host}/${this.deviceId}/?api-version=2021-04-12`;
+    return `${this.gateway.host}/${this.clientId}/?api-version=2021-04-12`;
   }
 
   get topic() {
     return `devices/${this.deviceId}/messages/events/`;
   }
 
+  get resource() {
+    return `${this.gateway.host}/devices/${this.deviceId}`;
+  }
+
   token(options) {
-    return sasToken(`${this.gateway.host}/devices/${this.deviceId}`, this.key, options);
+    return sasToken(this.resource, this.key, options);
   }
 
   get connectionString() {
@@ -202,7 +216,38 @@ class Device {
   }
 }
 
+/** The same for a module of it. */
+class Module extends Device {
+  constructor(gateway, deviceId, moduleId, key = KEYS.primaryKey) {
+    super(gateway, deviceId, key);
+    this.moduleId = moduleId;
+  }
+
+  get clientId() {
+    return `${this.deviceId}/${this.moduleId}`;
+  }
+
+  get topic() {
+    return `devices/${this.deviceId}/modules/${this.moduleId}/messages/events/`;
+  }
+
+  get resource() {
+    return `${this.gateway.host}/devices/${this.deviceId}/modules/${this.moduleId}`;
+  }
+}
+
+function residentKilobytes(pid, field = 'VmRSS') {
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
+
+/** Starts a measurement: the function returned tells by how many KiB the process was larger at its largest since. */
+function memoryPeak(pid) {
+  fs.writeFileSync(`/proc/${pid}/clear_refs`, '5'); // VmHWM starts anew
+  const before = residentKilobytes(pid);
+  return () => residentKilobytes(pid, 'VmHWM') - before;
+}
+
 module.exports = {
-  BINARY, KEYS, Daemon, Device, Gateway, defer, document, freePort, gatehouse, keyOf, promise, run, sasToken,
-  temporaryFolder, within,
+  BINARY, KEYS, Daemon, Device, Gateway, Module, defer, document, freePort, gatehouse, keyOf, memoryPeak, promise, residentKilobytes,
+  run, sasToken, temporaryFolder, within,
 };

@@ -31,7 +31,7 @@ promise('mosquitto_pub with QoS 0 and 1, property bag, raw and encoded values', 
   assert.equal(empty.body, '');
 });
 
-promise('a retained publish becomes a property and is given to no later subscriber', async (t) => {
+promise('must_43 a retained publish becomes a property and is given to no later subscriber', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('retain');
   await publish(device, ['-q', '1', '-r', '-t', device.topic, '-m', 'kept?']);
@@ -42,7 +42,7 @@ promise('a retained publish becomes a property and is given to no later subscrib
   assert.equal(seen.code, 27, `mosquitto_sub should have waited in vain: ${seen.stderr}`);
 });
 
-promise('the will of a client that is killed is stored, marked as will', async (t) => {
+promise('must_46 the will of a client that is killed is stored, marked as will', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('will');
   const child = spawn('stdbuf', ['-oL', 'mosquitto_sub'].concat(options(device, ['-d', '-t', 'devices/will/messages/devicebound/#',

@@ -23,14 +23,19 @@ function packet(first, ...parts) {
   return Buffer.concat([Buffer.from([first, ...length]), body]);
 }
 
-function connectPacket({ clientId, userName, password, clean = true, keepAlive = 60, will, level = 4 }) {
+function connectPacket({ clientId, userName, password, clean = true, keepAlive = 60, will, level = 4, protocol = 'MQTT' }) {
   const flags = (userName !== undefined ? 0x80 : 0) | (password !== undefined ? 0x40 : 0) | (clean ? 2 : 0) |
     (will ? 4 | ((will.qos ?? 0) << 3) | (will.retain ? 0x20 : 0) : 0);
-  const parts = [text('MQTT'), Buffer.from([level, flags, keepAlive >> 8, keepAlive & 255]), text(clientId)];
+  const parts = [text(protocol), Buffer.from([level, flags, keepAlive >> 8, keepAlive & 255]), text(clientId)];
   if (will) parts.push(text(will.topic), text(will.body));
   if (userName !== undefined) parts.push(text(userName));
   if (password !== undefined) parts.push(text(password));
   return packet(0x10, ...parts);
+}
+
+/** Resolves when the socket is closed, for whatever reason: `once` would reject for an error. */
+function closeOf(socket) {
+  return new Promise((resolve) => socket.on('error', () => {}).once('close', resolve));
 }
 
 class MqttClient {
@@ -43,18 +48,17 @@ class MqttClient {
     client.packets = [];
     client.waiting = [];
     client.nextId = 1;
-    client.socket.on('error', () => {});
     client.socket.on('data', (data) => client.take(data));
-    client.closed = once(client.socket, 'close');
+    client.closed = closeOf(client.socket);
     client.closed.then(() => client.waiting.splice(0).forEach((give) => give(null)));
     await within(Promise.race([once(client.socket, 'secureConnect'), client.closed]), 'the TLS handshake');
     return client;
   }
 
   /** Opens and sends CONNECT as the device; client.code is what CONNACK said, null when it was closed without. */
-  static async connect(device, options = {}) {
-    const client = await MqttClient.open(device.gateway);
-    client.socket.write(connectPacket({ clientId: device.deviceId, userName: device.userName,
+  static async connect(device, { tls: tlsOptions, ...options } = {}) {
+    const client = await MqttClient.open(device.gateway, tlsOptions);
+    client.socket.write(connectPacket({ clientId: device.clientId, userName: device.userName,
       password: options.password ?? device.token(), ...options }));
     const answer = await client.next();
     client.code = answer && answer.type === CONNACK ? answer.body[1] : null;
@@ -121,6 +125,14 @@ class MqttClient {
     return answer && answer.type === SUBACK ? [...answer.body.subarray(2)] : null;
   }
 
+  /** True when acknowledged, false when the server closed instead. */
+  async unsubscribe(...filters) {
+    const id = this.nextId++;
+    this.send(packet(0xa2, Buffer.from([id >> 8, id & 255]), ...filters.map(text)));
+    const answer = await this.next();
+    return answer !== null && answer.type === UNSUBACK && answer.body.readUInt16BE(0) === id;
+  }
+
   async ping() {
     this.send(Buffer.from([0xc0, 0]));
     const answer = await this.next();
@@ -140,4 +152,4 @@ class MqttClient {
   }
 }
 
-module.exports = { MqttClient, UNSUBACK, connectPacket, packet, text };
+module.exports = { MqttClient, closeOf, connectPacket, packet, text };

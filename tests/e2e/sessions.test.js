@@ -1,13 +1,8 @@
 // Connections that end for a reason: expiry, takeover, disabled or deleted devices, packets no client may send.
 'use strict';
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
 const { Gateway, promise } = require('./gateway');
-const { MqttClient, connectPacket } = require('./mqtt_client');
-
-function residentKilobytes(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
-}
+const { MqttClient } = require('./mqtt_client');
 
 promise('must_20 a live connection is closed when its token ends, not before', async (t) => {
   const gateway = await Gateway.start(t);
@@ -79,38 +74,6 @@ promise('must_34 subscriptions of a CleanSession=0 session survive, those of Cle
   assert.equal(last.sessionPresent, 0);
 });
 
-promise('must_31 a wrong protocol level gets code 1; must_32 a client id other than the user name gets 5', async (t) => {
-  const gateway = await Gateway.start(t);
-  const device = await gateway.addDevice('form');
-  assert.equal((await MqttClient.connect(device, { level: 6 })).code, 1);
-  assert.equal((await MqttClient.connect(device, { clientId: 'other' })).code, 5);
-  assert.equal((await MqttClient.connect(device, { userName: 'elsewhere.example.net/form/' })).code, 5);
-  for (const userName of [`${gateway.host}/form`, `${gateway.host}/form/api-version=2016-11-14`,
-    `${gateway.host.toUpperCase()}/form/?api-version=never&DeviceClientType=a/b`])
-    assert.equal((await MqttClient.connect(device, { userName })).code, 0, userName);
-});
-
-promise('must_40 must_41 a bag after ?, with raw /, + and a closing slash yields the same properties', async (t) => {
-  const gateway = await Gateway.start(t);
-  const device = await gateway.addDevice('bag');
-  const client = await MqttClient.connect(device);
-  for (const bag of ['?a=b/c&d=1+1&e=x%20y', 'a=b/c&d=1+1&e=x%20y/', '?a=b%2Fc&d=1%2B1&e=x%20y/'])
-    assert.ok(await client.publish(device.topic + bag, bag));
-  for (const message of await gateway.messages(3))
-    assert.deepEqual(message.properties, { a: 'b/c', d: '1+1', e: 'x y' }, message.body);
-});
-
-promise('must_54 a publish sent right behind CONNECT is stored and acknowledged after CONNACK', async (t) => {
-  const gateway = await Gateway.start(t);
-  const device = await gateway.addDevice('eager');
-  const client = await MqttClient.open(gateway);
-  client.send(Buffer.concat([connectPacket({ clientId: 'eager', userName: device.userName, password: device.token() }),
-    client.publishPacket(device.topic, 'eager')]));
-  assert.deepEqual([...(await client.next()).body], [0, 0]);
-  assert.deepEqual([...(await client.next()).body], [0, 1]);
-  assert.equal((await gateway.stored())[0].body, 'eager');
-});
-
 promise('must_37 must_38 a QoS 2 publish and a foreign topic close that connection and store nothing', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('strict');
@@ -122,30 +85,4 @@ promise('must_37 must_38 a QoS 2 publish and a foreign topic close that connecti
   }
   assert.ok(await bystander.ping(), 'another connection suffered');
   assert.deepEqual(await gateway.stored(), []);
-});
-
-promise('must_52 a message over 262144 bytes closes; the largest below is stored whole', async (t) => {
-  const gateway = await Gateway.start(t);
-  const device = await gateway.addDevice('big');
-  const client = await MqttClient.connect(device);
-  const body = 'b'.repeat(262144 - 100);
-  assert.ok(await client.publish(device.topic, body));
-  assert.equal(await client.publish(device.topic, 'b'.repeat(262145)), false);
-  const stored = await gateway.stored();
-  assert.deepEqual(stored.map((message) => message.body.length), [body.length]);
-});
-
-promise('268 MB announced with one byte sent closes the connection and costs no memory', async (t) => {
-  const gateway = await Gateway.start(t);
-  const { pid } = gateway.info;
-  const device = await gateway.addDevice('announcer');
-  const bystander = await MqttClient.connect(device);
-  const before = residentKilobytes(pid);
-  const clients = await Promise.all(Array.from({ length: 20 }, () => MqttClient.open(gateway)));
-  for (const client of clients) client.send(Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f, 0]));
-  for (const client of clients) assert.ok(await client.isClosed());
-  const grown = residentKilobytes(pid) - before;
-  assert.ok(grown < 16384, `${grown} KiB for 20 announcements`);
-  bystander.send(Buffer.from([0x32, 0xff, 0xff, 0xff, 0x7f, 0]));
-  assert.ok(await bystander.isClosed(), 'also after CONNECT');
 });

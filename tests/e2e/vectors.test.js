@@ -3,8 +3,9 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { Gateway, document, promise } = require('./gateway');
+const { Gateway, Module, document, keyOf, promise, sasToken } = require('./gateway');
 const { MqttClient } = require('./mqtt_client');
+const { serve } = require('./serve');
 
 /** The rows of tests/vectors/sas_vectors.h, so that unit and end-to-end tests judge by one list. */
 function readVectors() {
@@ -40,7 +41,7 @@ async function vectorHub(t) {
 
 async function present(gateway, { deviceId, moduleId, token }) {
   const id = moduleId ? `${deviceId}/${moduleId}` : deviceId;
-  const device = { gateway, deviceId: id, userName: `hub.example.net/${id}/?api-version=2021-04-12` };
+  const device = { gateway, clientId: id, userName: `hub.example.net/${id}/?api-version=2021-04-12` };
   const client = await MqttClient.connect(device, { password: token });
   if (client.code === 0) await client.leave();
   else assert.ok(await client.isClosed());
@@ -67,4 +68,69 @@ promise('must_11 every bad vector is refused over MQTT with code 5, and the log 
       const said = await gateway.daemon.said(vector.code, before);
       assert.ok(!said.includes('sig='), 'the log holds the token');
     });
+});
+
+/** What device contract 3.9 gives as rules, made out of P1: [letter, what, token, log code]. */
+function furtherNegatives() {
+  const p1 = vectors.find(({ name }) => name === 'P1').token;
+  const [word, sr, sig, se] = p1.split(/[ &]/);
+  const mac = Buffer.from(decodeURIComponent(sig.slice('sig='.length)), 'base64');
+  const token = (...fields) => `${word} ${fields.join('&')}`;
+  const signed = (bytes) => `sig=${encodeURIComponent(bytes.toString('base64'))}`;
+  return [
+    ['a', 'a second blank inside', p1.replace('&', ' &'), 'token_form'],
+    ['a', 'two blanks', p1.replace(' ', '  '), 'token_form'],
+    ['b', 'the word in lower case', p1.replace(word, word.toLowerCase()), 'token_form'],
+    ['c', 'no sig', token(sr, se), 'token_field_missing'],
+    ['c', 'no se', token(sr, sig), 'token_field_missing'],
+    ['c', 'no sr', token(sig, se), 'token_field_missing'],
+    ['d', 'sig of 31 bytes', token(sr, signed(mac.subarray(0, 31)), se), 'token_signature_form'],
+    ['d', 'sig of 33 bytes', token(sr, signed(Buffer.concat([mac, Buffer.alloc(1)])), se), 'token_signature_form'],
+    ['e', 'sig is not base64', token(sr, sig.replace('%2F', '_'), se), 'token_signature_form'],
+    ['f', 'half an escape in sig', token(sr, `${sig.slice(0, -1)}`, se), 'token_signature_form'],
+    ['f', 'a bad escape in sig', token(sr, sig.replace('%3D', '%zz'), se), 'token_signature_form'],
+    ['f', 'half an escape in skn', token(sr, sig, se, 'skn=dev1%2'), 'token_policy_form'],
+    ['f', 'a bad escape in skn', token(sr, sig, se, 'skn=%zz'), 'token_policy_form'],
+    ['g', 'padded beyond 4096 bytes', `${p1}&pad=${'A'.repeat(4096)}`, 'token_too_long'],
+    ['h', 'skn of 257 letters', token(sr, sig, se, `skn=${'s'.repeat(257)}`), 'token_policy_form'],
+    ['i', 'an empty password', '', 'token_missing'],
+  ];
+}
+
+promise('must_11 further negatives (a) to (i) are refused over MQTT with code 5', async (t) => {
+  const gateway = await vectorHub(t);
+  assert.equal(await present(gateway, vectors[0]), 0, 'the token they are made of is good');
+  for (const [letter, what, token, code] of furtherNegatives())
+    await t.test(`(${letter}) ${what}`, async () => {
+      const before = gateway.daemon.stderr.length;
+      assert.equal(await present(gateway, { deviceId: 'dev1', token }), 5);
+      await gateway.daemon.said(code, before);
+    });
+});
+
+promise('must_11 (j) a switched-off kind of token is refused, and only that kind', async (t) => {
+  for (const [off, refused] of [['disableDeviceSas', 0], ['disableModuleSas', 1], ['disableLocalAuth', 2]]) {
+    const gateway = await serve(t, { more: [`${off}: true`] });
+    await gateway.importDevices([{ ...document('dev'), status: undefined, moduleId: 'mod' }]);
+    await gateway.ok('policy', 'create', 'tokens', '--rights', 'DeviceConnect', '--primary-key', keyOf(64), '--secondary-key', keyOf(96));
+    const device = gateway.device(), module = new Module(gateway, 'dev', 'mod');
+    const byPolicy = sasToken(gateway.host, keyOf(64), { policy: 'tokens' });
+    const codes = [];
+    for (const [who, password] of [[device, device.token()], [module, module.token()], [device, byPolicy]])
+      codes.push((await MqttClient.connect(who, { password })).code);
+    assert.deepEqual(codes, [0, 1, 2].map((i) => (i === refused ? 5 : 0)), off);
+  }
+});
+
+promise('must_11 (k) and (l): a good token opens no disabled and no X.509 device', async (t) => {
+  const gateway = await vectorHub(t);
+  const p1 = vectors[0];
+  await gateway.ok('device', 'update', 'dev1', '--disable');
+  assert.equal(await present(gateway, p1), 3);
+  await gateway.ok('device', 'delete', 'dev1');
+  const thumbprint = '0123456789abcdef'.repeat(4);
+  await gateway.importDevices([{ deviceId: 'dev1', authentication: { type: 'selfSigned',
+    x509Thumbprint: { primaryThumbprint: thumbprint, secondaryThumbprint: thumbprint } } }]);
+  assert.equal(await present(gateway, p1), 5);
+  await gateway.daemon.said('identity_not_sas');
 });
