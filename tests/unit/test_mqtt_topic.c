@@ -220,7 +220,7 @@ Test(mqtt_topic, must_53_filters_are_known_by_shape_and_ids_are_literal)
 	}
 }
 
-Test(mqtt_topic, threat_05_64_kb_of_slashes_are_one_unknown_filter)
+Test(mqtt_topic, threat_05_slashes_by_the_64_kb_are_one_unknown_filter)
 {
 	struct mqtt_identity *identity = topic_identity("dev1", "");
 	enum gh_subscription kind;
