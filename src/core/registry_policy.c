@@ -182,8 +182,8 @@ gh_status registry_policy_get(const struct registry *r, const char *name, json_t
 /* ---- the five every hub begins with ---- */
 
 static const char *const default_policies[] = {
-	"{\"name\":\"iothubowner\",\"rights\":[\"RegistryRead\",\"RegistryWrite\",\"ServiceConnect\",\"DeviceConnect\"]"
-	"}",
+	("{\"name\":\"iothubowner\","
+	 "\"rights\":[\"RegistryRead\",\"RegistryWrite\",\"ServiceConnect\",\"DeviceConnect\"]}"),
 	"{\"name\":\"service\",\"rights\":[\"ServiceConnect\"]}",
 	"{\"name\":\"device\",\"rights\":[\"DeviceConnect\"]}",
 	"{\"name\":\"registryRead\",\"rights\":[\"RegistryRead\"]}",

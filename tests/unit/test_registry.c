@@ -367,8 +367,8 @@ REGISTRY_TEST(a_damaged_document_opens_nothing)
 		"{\"generationId\":\"1\",\"status\":\"enabled\",\"authentication\":{" KEYS "}}",
 		"{\"generationId\":\"1\",\"status\":\"enabled\",\"authentication\":{\"type\":\"sas\"}}",
 		"{\"generationId\":\"1\",\"status\":\"enabled\",\"authentication\":{\"type\":\"none\"," KEYS "}}",
-		"{\"generationId\":\"1\",\"status\":\"enabled\",\"authentication\":{\"type\":\"selfSigned\","
-		"\"x509Thumbprint\":{\"primaryThumbprint\":\"0123\"}}}",
+		("{\"generationId\":\"1\",\"status\":\"enabled\",\"authentication\":{\"type\":\"selfSigned\","
+		 "\"x509Thumbprint\":{\"primaryThumbprint\":\"0123\"}}}"),
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct identity identity;
