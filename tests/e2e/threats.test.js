@@ -335,8 +335,12 @@ promise('threat_32 after a run nothing in the data folder is for anybody else, w
   const device = await gateway.addDevice('private');
   const client = await MqttClient.connect(device, { clean: false });
   assert.ok(await client.publish(device.topic, 'x'));
+  const below = (folder) => fs.readdirSync(path.join(dir, folder), { withFileTypes: true }).flatMap((entry) => {
+    const name = path.join(folder, entry.name);
+    return entry.isDirectory() ? [name, ...below(name)] : [name];
+  });
   const check = () => {
-    const found = fs.readdirSync(dir, { recursive: true });
+    const found = below('.');
     assert.ok(found.length > 8, found.join());
     for (const name of ['.', ...found]) {
       const stat = fs.statSync(path.join(dir, name), { throwIfNoEntry: false });
@@ -381,7 +385,7 @@ promise('threat_39 a client that reads nothing is held, then cut, at a bounded c
 });
 
 promise('threat_41 devices that flood while the disk is slow are held at the limit on bytes in flight, and lose nothing', async (t) => {
-  const devices = Array.from({ length: 20 }, (_, i) => `f-${i}`), each = 20, body = Buffer.alloc(60000, 'f');
+  const devices = Array.from({ length: 20 }, (_, i) => `f-${i}`), each = 40, body = Buffer.alloc(60000, 'f');
   const gateway = await serve(t, { devices, more: ['limits:', '  inflight_bytes_max: 1MiB'],
     prepare: (folder) => ({ env: failing(path.join(folder, 'data'), 'fdatasync/.log:STALL:1:1000000') }) });
   const clients = await Promise.all(devices.map((id) => MqttClient.connect(gateway.device(id))));
@@ -393,7 +397,7 @@ promise('threat_41 devices that flood while the disk is slow are held at the lim
   for (const client of clients) await acknowledged(client, 1);
   const largest = peak();
   t.diagnostic(`${largest} KiB while ${devices.length * each * body.length >> 10} KiB were offered`);
-  assert.ok(largest < 12288, `${largest} KiB`); // without the limit nearly all that is offered
+  assert.ok(largest < 24576, `${largest} KiB`); // the store's own buffers among it; without the limit nearly all that is offered
   for (const client of clients) for (let n = 2; n <= each; n++) await acknowledged(client, n);
   assert.equal((await gateway.stored()).length, devices.length * each);
 });
