@@ -118,8 +118,7 @@ static void link_seat_events(gh_task *task, uint64_t now_ms);
 static gh_link *link_new(gh_worker *worker, const gh_link_request *request, const struct principal *principal)
 {
 	gh_bytes generation = text_of(principal->generation_id), policy = text_of(principal->policy);
-	size_t model_len = request->model_id.len < UINT16_MAX ? request->model_id.len : 0;
-	gh_bytes texts[] = {request->device_id, request->module_id, generation, {request->model_id.data, model_len}, policy};
+	gh_bytes texts[] = {request->device_id, request->module_id, generation, request->model_id, policy};
 	size_t len = 0, at = 0;
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		len += texts[i].len;
@@ -134,7 +133,7 @@ static gh_link *link_new(gh_worker *worker, const gh_link_request *request, cons
 	link->device_len = (uint8_t)request->device_id.len;
 	link->module_len = (uint8_t)request->module_id.len;
 	link->generation_len = (uint8_t)generation.len;
-	link->model_len = (uint16_t)model_len;
+	link->model_len = (uint16_t)request->model_id.len;
 	link->policy_len = (uint16_t)policy.len;
 	link->worker = worker;
 	link->transport = request->transport;
@@ -376,6 +375,8 @@ gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const 
 	gh_error local = {0}, *err = ret_err ? ret_err : &local;
 	struct principal principal;
 	gh_status status = authenticate(worker->rules, request, worker->wall_ms / 1000, &principal, err);
+	if (status == GH_OK && request->model_id.len > worker->limits->model_id_bytes_max)
+		status = gh_fail(err, GH_TOO_LARGE, "model_id_too_long", "the model id is longer than model_id_bytes_max");
 	if (status != GH_OK) {
 		gh_link_refused(worker, request, err);
 		return status;

@@ -214,7 +214,7 @@ static void device_revoked(void *context, gh_status why)
 static const gh_link_ops device_ops = {device_opened, device_settled, device_writable, device_revoked};
 
 struct device_ask {
-	const char *id, *module, *policy;
+	const char *id, *module, *policy, *model;
 	const char *key;
 	uint64_t se;
 	bool clean;
@@ -235,6 +235,7 @@ static gh_status device_open_as(struct world *w, int worker, struct device *d, s
 		.device_id = text_of(ask.id),
 		.module_id = text_of(ask.module),
 		.token = text_of(token),
+		.model_id = text_of(ask.model),
 		.session_clean = ask.clean,
 		.displaces = true,
 	};
@@ -554,6 +555,19 @@ Test(core, a_key_changed_while_it_was_checked_ends_the_link)
 	core_worker_tick(w->workers[0], NOW_MS);
 	core_worker_tick(w->workers[0], NOW_MS);
 	cr_assert(d.revoked == 1 && d.revoked_why == GH_UNAUTHORIZED);
+	world_free(w);
+}
+
+Test(core, a_model_id_is_stored_with_each_message_and_so_has_a_limit)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	char model[2050] = {0};
+	memset(model, 'm', 2049);
+	struct device_ask ask = {.id = "dev1", .model = model, .clean = true};
+	cr_assert_eq(device_open_as(w, 0, &d, ask), GH_TOO_LARGE);
+	model[2048] = '\0';
+	cr_assert_eq(device_open_as(w, 0, &d, ask), GH_OK);
 	world_free(w);
 }
 
