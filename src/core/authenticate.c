@@ -98,7 +98,10 @@ gh_status authenticate_again(const struct authenticate_rules *rules, const struc
 			? GH_OK
 			: gh_fail(ret_err, GH_UNAUTHORIZED, "key_changed", "the key of the identity was changed");
 	struct sas_policy policy;
-	if (!policy_read(rules->store, claim->policy, &policy) || !policy.device_connect)
+	status = policy_read(rules->store, claim->policy, &policy);
+	if (status != GH_OK && status != GH_NOT_FOUND)
+		return gh_fail(ret_err, GH_UNAVAILABLE, "store_failed", "reading the policy: %s", gh_status_name(status));
+	if (status == GH_NOT_FOUND || !policy.device_connect)
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "policy_changed", "the policy lost its right");
 	return authenticate_key_stands(rules, &policy.keys, claim->key_print)
 		? GH_OK

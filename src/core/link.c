@@ -294,11 +294,15 @@ static gh_status link_session_write(gh_link *link, bool remove, bool wait, void 
 
 void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh_error *err)
 {
+	uint64_t skipped;
 	link_count(&worker->counts.refused);
-	log_event(worker->log, LOG_INFO, "refused", "transport=%s device=%s module=%s peer=%s status=%s code=%s reason=\"%s\"",
-		request->transport, LOG_TEXT(request->device_id), LOG_TEXT(request->module_id),
+	if (!throttle_pass(&worker->refusals, worker->limits->refusal_lines_max, worker->now_ms, &skipped))
+		return;
+	log_event(worker->log, LOG_INFO, "refused",
+		"transport=%s device=%s module=%s peer=%s status=%s code=%s reason=\"%s\" skipped=%" PRIu64, request->transport,
+		LOG_TEXT(request->device_id), LOG_TEXT(request->module_id),
 		request->peer.address ? request->peer.address : "", gh_status_name(err->status), err->code ? err->code : "",
-		err->text);
+		err->text, skipped);
 }
 
 static bool link_arm_token_end(gh_link *link)

@@ -16,6 +16,7 @@
 
 #include "src/base/heap.h"
 #include "src/base/log.h"
+#include "src/base/throttle.h"
 #include "src/core/authenticate.h"
 #include "src/core/outbox.h"
 #include "src/core/session.h"
@@ -51,6 +52,7 @@ struct gh_worker {
 	bool sweep_again;        /* policies changed, or a check could not be made: another sweep is to follow */
 	size_t unfreed;          /* links that exist, closed ones with records in flight too */
 	struct link_store_wait *store_waiting; /* store writes not completed yet */
+	struct throttle refusals;              /* lines about them */
 	struct link_counts counts;
 };
 

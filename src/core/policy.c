@@ -1,6 +1,6 @@
 /* policy.c - what the device side reads of a stored policy.
  *
- * Managing them is registry_policy.c's business.  A policy that cannot be read is none: its tokens are refused.
+ * Managing them is registry_policy.c's business.  A stored policy that makes no sense is none: its tokens are refused.
  */
 #include "src/core/registry.h"
 
@@ -32,17 +32,19 @@ static bool policy_parse(const json_t *document, struct sas_policy *ret_policy)
 	return true;
 }
 
-bool policy_read(void *context, gh_bytes name, struct sas_policy *ret_policy)
+gh_status policy_read(void *context, gh_bytes name, struct sas_policy *ret_policy)
 {
 	gh_store *store = context;
 	struct registry_key key;
 	gh_store_value value;
-	if (!registry_key_policy(name, &key) ||
-		store->ops->get(store, GH_FAMILY_POLICIES, registry_key_bytes(&key), &value) != GH_OK)
-		return false;
+	if (!registry_key_policy(name, &key))
+		return GH_NOT_FOUND;
+	gh_status status = store->ops->get(store, GH_FAMILY_POLICIES, registry_key_bytes(&key), &value);
+	if (status != GH_OK)
+		return status;
 	json_t *document = json_loadb((const char *)value.data, value.len, 0, NULL);
 	gh_store_value_done(&value);
 	bool good = policy_parse(document, ret_policy);
 	json_decref(document);
-	return good;
+	return good ? GH_OK : GH_NOT_FOUND;
 }

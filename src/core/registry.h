@@ -36,7 +36,7 @@ gh_status identity_parse(gh_bytes json, struct identity *ret_identity);
  * read. */
 gh_status identity_read(gh_store *store, gh_bytes device_id, gh_bytes module_id, struct identity *ret_identity);
 /* As sas_find_policy; context is the gh_store. */
-bool policy_read(void *store, gh_bytes name, struct sas_policy *ret_policy);
+gh_status policy_read(void *store, gh_bytes name, struct sas_policy *ret_policy);
 
 /* ---- management: documents in, documents out ---- */
 

@@ -56,13 +56,14 @@ struct sas_resource {
  * ids_nocase: identity keys; exact: policy keys.  `whole` demands the full resource (identity keys never cover more). */
 bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, bool ids_nocase, bool whole);
 
-/* A policy as the verifier needs it.  Returns false when there is none of that name (compared without case). */
+/* A policy as the verifier needs it.  GH_NOT_FOUND when there is none of that name (compared without case); anything else
+ * but GH_OK: it cannot be known now. */
 struct sas_policy {
 	char name[SAS_POLICY_BYTES_MAX + 1];
 	bool device_connect;
 	struct sas_key_pair keys;
 };
-typedef bool sas_find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy);
+typedef gh_status sas_find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy);
 
 struct sas_check {
 	gh_bytes text;
@@ -83,7 +84,8 @@ struct sas_verdict {
 };
 
 /* The whole of 3.4.  GH_OK and *ret_verdict, or GH_UNAUTHORIZED with a code: those of sas_parse, token_expired,
- * token_policy_unknown, token_policy_right, token_signature, token_scope, token_no_key. */
+ * token_policy_unknown, token_policy_right, token_signature, token_scope, token_no_key.
+ * GH_UNAVAILABLE, policy_unreadable: the policy could not be looked up, which is no verdict. */
 gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err);
 
 /* Builds a token over percent-encoded resource, for tools and tests; policy may be "".  Returns the length without NUL,

@@ -12,7 +12,7 @@
 #include "src/base/log.h"
 #include "src/io/loop.h"
 #include "src/io/socket.h"
-#include "src/io/throttle.h"
+#include "src/base/throttle.h"
 #include "src/io/tls_conn.h"
 
 struct conn;

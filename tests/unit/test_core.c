@@ -10,6 +10,7 @@
 #include "src/base/take.h"
 #include "src/base/text.h"
 #include "src/core/core.h"
+#include "src/core/link.h"
 #include "src/core/registry.h"
 
 #include <stdio.h>
@@ -770,6 +771,32 @@ Test(core, the_next_link_waits_until_the_session_is_stored_as_the_last_one_left_
 	world_settle(w);
 	cr_assert(second.opened == 1 && second.opened_status == GH_OK && second.present && first.settled == 0);
 	cr_assert_arr_eq(gh_link_subscriptions(second.link), qos, sizeof qos);
+	world_free(w);
+}
+
+static void count_line(void *context, const char *line, size_t len)
+{
+	int *lines = context;
+	cr_assert(len > 8 && strstr(line, "refused"), "%.*s", (int)len, line);
+	(*lines)++;
+}
+
+Test(core, a_flood_of_refusals_is_a_bounded_number_of_lines)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	int lines = 0;
+	struct log log = {LOG_INFO, NULL, count_line, &lines};
+	w->workers[0]->log = &log;
+	for (uint64_t second = 0; second < 3; second++) {
+		core_worker_turn_begin(w->workers[0], NOW_MS + second * 1000, WALL_S * 1000ull);
+		for (int i = 0; i < 500; i++)
+			cr_assert_eq(device_open(w, 0, &d, "nobody"), GH_UNAUTHORIZED);
+	}
+	cr_assert_eq(lines, 3 * (int)w->limits.refusal_lines_max);
+	struct core_counts counts;
+	core_counts(w->core, &counts);
+	cr_assert_eq(counts.refused, 1500, "every one is counted");
 	world_free(w);
 }
 

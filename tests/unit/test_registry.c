@@ -385,7 +385,7 @@ REGISTRY_TEST(a_store_that_cannot_be_read_is_not_an_absent_identity)
 	struct sas_policy policy;
 	json_t *document;
 	cr_assert_eq(identity_read(&store.base, text_of("dev1"), text_of(""), &identity), GH_IO);
-	cr_assert(!policy_read(&store.base, text_of("device"), &policy));
+	cr_assert_eq(policy_read(&store.base, text_of("device"), &policy), GH_IO, "not to be taken for its absence");
 	cr_assert_eq(create("{\"deviceId\":\"dev2\"}"), GH_IO);
 	cr_assert_eq(drop("dev1", NULL, "*"), GH_IO);
 	cr_assert_eq(registry_device_get(&registry, "dev1", NULL, &document, &error), GH_IO);
@@ -834,7 +834,7 @@ static gh_status policy(
 static struct sas_policy read_policy(const char *name)
 {
 	struct sas_policy found;
-	cr_assert(policy_read(&store.base, text_of(name), &found), "%s", name);
+	cr_assert_eq(policy_read(&store.base, text_of(name), &found), GH_OK, "%s", name);
 	return found;
 }
 
@@ -905,7 +905,7 @@ REGISTRY_TEST(policies_live_under_names_without_case)
 	cr_assert_eq(registry_policy_get(&registry, "tokens-1", &document, &error), GH_NOT_FOUND);
 	cr_assert_eq(policy(registry_policy_update, "{\"name\":\"tokens-1\",\"rights\":[\"ServiceConnect\"]}"),
 		GH_NOT_FOUND);
-	cr_assert(!policy_read(&store.base, text_of("tokens-1"), &found));
+	cr_assert_eq(policy_read(&store.base, text_of("tokens-1"), &found), GH_NOT_FOUND);
 }
 
 REGISTRY_TEST(a_policys_fields_are_taken_or_refused)
@@ -960,8 +960,8 @@ REGISTRY_TEST(a_name_no_policy_can_have_is_simply_unknown)
 	struct sas_policy found;
 	char name[300];
 	memset(name, 'p', sizeof name);
-	cr_assert(!policy_read(&store.base, (gh_bytes){(uint8_t *)name, 257}, &found));
-	cr_assert(!policy_read(&store.base, (gh_bytes){(const uint8_t *)"device\0", 7}, &found));
-	cr_assert(!policy_read(&store.base, (gh_bytes){NULL, 0}, &found));
-	cr_assert(policy_read(&store.base, text_of("DEVICE"), &found));
+	cr_assert_eq(policy_read(&store.base, (gh_bytes){(uint8_t *)name, 257}, &found), GH_NOT_FOUND);
+	cr_assert_eq(policy_read(&store.base, (gh_bytes){(const uint8_t *)"device\0", 7}, &found), GH_NOT_FOUND);
+	cr_assert_eq(policy_read(&store.base, (gh_bytes){NULL, 0}, &found), GH_NOT_FOUND);
+	cr_assert_eq(policy_read(&store.base, text_of("DEVICE"), &found), GH_OK);
 }

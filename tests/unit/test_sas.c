@@ -21,7 +21,7 @@ static struct sas_key key_of(const char *base64)
 }
 
 /* The policies of the vectors, and two that try to stand in the way of an identity's own key. */
-static bool find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy)
+static gh_status find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy)
 {
 	static const struct {
 		const char *name;
@@ -40,9 +40,9 @@ static bool find_policy(void *context, gh_bytes name, struct sas_policy *ret_pol
 		*ret_policy = (struct sas_policy){.device_connect = rows[i].device_connect};
 		snprintf(ret_policy->name, sizeof ret_policy->name, "%s", rows[i].name);
 		ret_policy->keys.primary = key_of(rows[i].key);
-		return true;
+		return GH_OK;
 	}
-	return false;
+	return text_equal(name, text_of("unreadable")) ? GH_IO : GH_NOT_FOUND;
 }
 
 struct bench {
@@ -440,6 +440,15 @@ Test(sas, a_module_may_name_its_device_as_skn_but_not_use_its_key)
 	cr_assert_eq(b.verdict.method, GH_AUTH_MODULE_SAS);
 	bench_refuses(&b, make(token, DEV1 "/modules/mod-A", SAS_VECTOR_K1, "", 4102444800), "token_signature");
 	bench_refuses(&b, make(token, DEV1, SAS_VECTOR_KW, "", 4102444800), "token_scope");
+}
+
+Test(sas, a_policy_that_cannot_be_looked_up_is_no_verdict)
+{
+	struct bench b;
+	char token[4096];
+	bench_init(&b, "dev1", "");
+	cr_assert_eq(bench_verify(&b, make(token, DEV1, SAS_VECTOR_KP, "unreadable", 4102444800)), GH_UNAVAILABLE);
+	cr_assert_str_eq(b.error.code, "policy_unreadable");
 }
 
 Test(sas, without_policies_a_name_is_unknown)

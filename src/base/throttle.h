@@ -1,6 +1,6 @@
 /* throttle.h - keeps a flood of equal events from becoming a flood of log lines: some per second pass, the rest is counted. */
-#ifndef GATEHOUSE_IO_THROTTLE_H
-#define GATEHOUSE_IO_THROTTLE_H
+#ifndef GATEHOUSE_BASE_THROTTLE_H
+#define GATEHOUSE_BASE_THROTTLE_H
 
 #include <stdbool.h>
 #include <stdint.h>
