@@ -14,10 +14,13 @@ json_t *manage_ok(json_t *result)
 	return result ? json_pack("{s:i, s:b, s:o}", "version", MANAGE_VERSION, "ok", true, "result", result) : NULL;
 }
 
+/* The text may quote what was sent, cut anywhere: only UTF-8 is JSON. */
 json_t *manage_refusal(const gh_error *err)
 {
-	return json_pack("{s:i, s:b, s:{s:s, s:s, s:s%}}", "version", MANAGE_VERSION, "ok", false, "error", "status",
-		gh_status_name(err->status), "code", err->code ? err->code : "", "text", err->text, strlen(err->text));
+	gh_bytes plain = text_of(err->text);
+	const char *text = text_is_utf8(plain) ? err->text : LOG_TEXT(plain);
+	return json_pack("{s:i, s:b, s:{s:s, s:s, s:s}}", "version", MANAGE_VERSION, "ok", false, "error", "status",
+		gh_status_name(err->status), "code", err->code ? err->code : "", "text", text);
 }
 
 gh_status manage_request_op(const json_t *request, const char **ret_op, gh_error *ret_err)
