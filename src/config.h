@@ -38,7 +38,7 @@ struct config_tls {
 enum config_backend { CONFIG_BACKEND_EMBEDDED };
 
 struct config_embedded {
-	uint32_t partitions;      /* 0 = default for a new queue, as it is for an old one */
+	uint32_t partitions; /* 0 = default for a new queue, as it is for an old one */
 	enum gh_durability level;
 };
 
@@ -53,7 +53,7 @@ struct config {
 	struct config_listener mqtt;
 	enum config_backend backend;
 	struct config_embedded embedded;
-	gh_status disabled_status; /* CONNACK 3: GH_DISABLED, 5: GH_UNAUTHORIZED */
+	gh_status disabled_status;   /* CONNACK 3: GH_DISABLED, 5: GH_UNAUTHORIZED */
 	unsigned disable_device_sas; /* true or false: tokens signed with a device's own key are refused */
 	unsigned disable_module_sas; /* the same for modules */
 	unsigned disable_local_auth; /* the same for policies */

@@ -8,12 +8,23 @@ struct quantity_unit {
 };
 
 static const struct quantity_unit quantity_sizes[] = {
-	{"B", 1}, {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30}, {"TiB", 1ull << 40}, {NULL, 0},
+	{"B", 1},
+	{"KiB", 1ull << 10},
+	{"MiB", 1ull << 20},
+	{"GiB", 1ull << 30},
+	{"TiB", 1ull << 40},
+	{NULL, 0},
 };
 
 /* In microseconds. */
 static const struct quantity_unit quantity_times[] = {
-	{"us", 1}, {"ms", 1000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}, {NULL, 0},
+	{"us", 1},
+	{"ms", 1000},
+	{"s", 1000000},
+	{"m", 60000000},
+	{"h", 3600000000},
+	{"d", 86400000000},
+	{NULL, 0},
 };
 
 /* The part of a name that says its unit, the units one may write, and how many of the smallest make one of it. */

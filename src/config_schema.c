@@ -26,7 +26,15 @@ struct schema_choice {
 /* One key.  Which of the members after `kind` count is said by the kind. */
 struct schema_key {
 	const char *name;
-	enum schema_kind { SCHEMA_TEXT, SCHEMA_PATH, SCHEMA_NUMBER, SCHEMA_CHOICE, SCHEMA_MAP, SCHEMA_ALIASES, SCHEMA_LIMITS } kind;
+	enum schema_kind {
+		SCHEMA_TEXT,
+		SCHEMA_PATH,
+		SCHEMA_NUMBER,
+		SCHEMA_CHOICE,
+		SCHEMA_MAP,
+		SCHEMA_ALIASES,
+		SCHEMA_LIMITS
+	} kind;
 	size_t offset;
 	bool required;
 	const char *(*check)(gh_bytes text); /* TEXT: a complaint (static) or NULL; may be NULL */
@@ -66,7 +74,11 @@ static const char *schema_check_address(gh_bytes text)
 }
 
 static const struct schema_choice schema_levels_log[] = {
-	{"error", LOG_ERROR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0},
+	{"error", LOG_ERROR},
+	{"warning", LOG_WARNING},
+	{"info", LOG_INFO},
+	{"debug", LOG_DEBUG},
+	{NULL, 0},
 };
 /* The levels the embedded queue can keep; others come with the back ends that have them. */
 static const struct schema_choice schema_levels_embedded[] = {{"fsync", GH_FSYNC}, {"memory", GH_MEMORY}, {NULL, 0}};
@@ -102,7 +114,11 @@ static const struct schema_key schema_embedded[] = {
 	{.name = NULL},
 };
 static const struct schema_key schema_root[] = {
-	{.name = "hostName", .kind = SCHEMA_TEXT, .offset = AT(host_name), .required = true, .check = schema_check_host},
+	{.name = "hostName",
+		.kind = SCHEMA_TEXT,
+		.offset = AT(host_name),
+		.required = true,
+		.check = schema_check_host},
 	{.name = "aliases", .kind = SCHEMA_ALIASES},
 	{.name = "dataDir", .kind = SCHEMA_PATH, .offset = AT(data_dir), .required = true},
 	{.name = "workers", .kind = SCHEMA_NUMBER, .offset = AT(workers), .max = CONFIG_WORKERS_MAX},
@@ -186,7 +202,8 @@ static bool schema_quoted(struct schema_walk *walk, const yaml_node_t *node, con
 	return true;
 }
 
-static void schema_set_text(struct schema_walk *walk, const yaml_node_t *node, char **at, gh_bytes before, gh_bytes text)
+static void schema_set_text(
+	struct schema_walk *walk, const yaml_node_t *node, char **at, gh_bytes before, gh_bytes text)
 {
 	char *copy = malloc(before.len + text.len + 1);
 	if (!copy) {
@@ -327,8 +344,8 @@ static void schema_apply_limits(struct schema_walk *walk, const struct schema_ke
 			struct nearest nearest = {.word = name};
 			for (size_t i = 0; i < limits_count; i++)
 				nearest_consider(&nearest, limits_table[i].name);
-			SCHEMA_COMPLAIN(walk, name_node, "unknown limit %s; the nearest known one is \"%s\"", LOG_TEXT(name),
-				nearest.best);
+			SCHEMA_COMPLAIN(walk, name_node, "unknown limit %s; the nearest known one is \"%s\"",
+				LOG_TEXT(name), nearest.best);
 		} else if (seen[row - limits_table]) {
 			SCHEMA_COMPLAIN(walk, name_node, "%s is given twice", row->name);
 		} else {
@@ -362,7 +379,8 @@ static const struct schema_key *schema_key_find(const struct schema_key *keys, g
 	return NULL;
 }
 
-static void schema_unknown(struct schema_walk *walk, const struct schema_key *map, const yaml_node_t *node, gh_bytes name)
+static void schema_unknown(
+	struct schema_walk *walk, const struct schema_key *map, const yaml_node_t *node, gh_bytes name)
 {
 	struct nearest nearest = {.word = name};
 	for (const struct schema_key *key = map->keys; key->name; key++)
@@ -408,14 +426,15 @@ static void schema_check_whole(struct schema_walk *walk, const yaml_node_t *root
 		SCHEMA_COMPLAIN(walk, root, "secondCertificateFile and secondKeyFile come together or not at all");
 }
 
-void config_schema_apply(struct config *config, yaml_document_t *document, const char *folder,
-	struct config_problems *problems)
+void config_schema_apply(
+	struct config *config, yaml_document_t *document, const char *folder, struct config_problems *problems)
 {
 	static const struct schema_key whole = {.name = "the configuration", .kind = SCHEMA_MAP, .keys = schema_root};
 	struct schema_walk walk = {config, document, folder, problems};
 	const yaml_node_t *root = yaml_document_get_root_node(document);
 	if (!root) {
-		config_problem_add(problems, 1, 1, "the configuration is empty; hostName, dataDir and tls are required");
+		config_problem_add(
+			problems, 1, 1, "the configuration is empty; hostName, dataDir and tls are required");
 		return;
 	}
 	schema_apply_map(&walk, &whole, root);

@@ -7,7 +7,7 @@
 #include <yaml.h>
 
 /* Fills config (which holds the defaults) and adds what is wrong to problems. */
-void config_schema_apply(struct config *config, yaml_document_t *document, const char *folder,
-	struct config_problems *problems);
+void config_schema_apply(
+	struct config *config, yaml_document_t *document, const char *folder, struct config_problems *problems);
 
 #endif

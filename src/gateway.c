@@ -69,8 +69,7 @@ static gh_status gateway_take_signals(struct gateway *g, gh_error *ret_err)
 static gh_status gateway_open_storage(struct gateway *g, bool accept_loss, gh_error *ret_err)
 {
 	const struct config *config = g->config;
-	gh_store_config store = {
-		.directory = g->directory, .limits = &config->limits, .accept_loss = accept_loss};
+	gh_store_config store = {.directory = g->directory, .limits = &config->limits, .accept_loss = accept_loss};
 	gh_status status = builtin.store->open(&store, &g->store, ret_err);
 	if (status != GH_OK)
 		return status;
@@ -95,7 +94,8 @@ static gh_status gateway_make_core(struct gateway *g, gh_error *ret_err)
 		.limits = &g->config->limits,
 		.hosts = (const char *const *)g->config->hosts,
 		.disabled_status = g->config->disabled_status,
-		.switches = {g->config->disable_device_sas, g->config->disable_module_sas, g->config->disable_local_auth},
+		.switches = {g->config->disable_device_sas, g->config->disable_module_sas,
+			g->config->disable_local_auth},
 		.store = g->store,
 		.backend_ops = builtin.backend,
 		.backend = g->backend,
@@ -261,9 +261,9 @@ gh_status gateway_start(struct gateway *g, gh_error *ret_err)
 		status = gateway_worker_start(g->workers[i], ret_err);
 	g->serving = status == GH_OK;
 	if (status == GH_OK)
-		log_event(g->log, LOG_INFO, "listening", "mqtt=%s:%u workers=%zu level=%s dir=%s", g->config->mqtt.address,
-			gateway_mqtt_port(g), g->worker_count, gh_durability_name(builtin.backend->level(g->backend)),
-			LOG_TEXT(text_of(g->directory)));
+		log_event(g->log, LOG_INFO, "listening", "mqtt=%s:%u workers=%zu level=%s dir=%s",
+			g->config->mqtt.address, gateway_mqtt_port(g), g->worker_count,
+			gh_durability_name(builtin.backend->level(g->backend)), LOG_TEXT(text_of(g->directory)));
 	return status;
 }
 
@@ -291,7 +291,8 @@ gh_status gateway_run(struct gateway *g, gh_error *ret_err)
 	core_counts(g->core, &counts);
 	log_event(g->log, LOG_INFO, "stopped", "accepted=%llu rejected=%llu", (unsigned long long)counts.accepted,
 		(unsigned long long)counts.rejected);
-	return status == GH_OK ? GH_OK : gh_fail(ret_err, status, "drain_failed", "not everything could be stored in time");
+	return status == GH_OK ? GH_OK
+			       : gh_fail(ret_err, status, "drain_failed", "not everything could be stored in time");
 }
 
 void gateway_free(struct gateway *g)

@@ -101,7 +101,8 @@ static gh_status worker_listen(struct gateway_worker *w, struct listener_group *
 {
 	for (; *groups; groups++) {
 		if (w->listener_count == LISTENERS_MAX)
-			return gh_fail(ret_err, GH_INTERNAL, "too_many_listeners", "more than %d listeners", LISTENERS_MAX);
+			return gh_fail(
+				ret_err, GH_INTERNAL, "too_many_listeners", "more than %d listeners", LISTENERS_MAX);
 		gh_status status = listener_new(*groups, w->loop, w->core, &w->listeners[w->listener_count], ret_err);
 		if (status != GH_OK)
 			return status;
@@ -125,7 +126,8 @@ gh_status gateway_worker_new(struct core *core, struct listener_group *const *gr
 	if (w->core) {
 		w->backend_watch =
 			loop_watch(w->loop, core_worker_backend_fd(w->core), LOOP_READ, worker_backend_ready, w->core);
-		w->store_watch = loop_watch(w->loop, core_worker_store_fd(w->core), LOOP_READ, worker_store_ready, w->core);
+		w->store_watch =
+			loop_watch(w->loop, core_worker_store_fd(w->core), LOOP_READ, worker_store_ready, w->core);
 	}
 	if (!w->backend_watch || !w->store_watch) {
 		gateway_worker_free(w);

@@ -45,7 +45,8 @@ typedef struct gh_completion {
 	void *cookie;
 	gh_status status;
 	enum gh_completion_kind kind;
-	uint64_t offset;     /* GH_APPENDED: where it went.  GH_FETCHED: the next offset to ask for (the floor on GH_GONE) */
+	uint64_t
+		offset; /* GH_APPENDED: where it went.  GH_FETCHED: the next offset to ask for (the floor on GH_GONE) */
 	gh_fetched *records; /* GH_FETCHED: array the reader frees with gh_fetched_free; NULL when count is 0 */
 	size_t count;
 } gh_completion;
@@ -67,11 +68,13 @@ typedef struct gh_health {
 const char *gh_health_state_name(enum gh_health_state state);
 
 typedef struct gh_backend_config {
-	const char *directory;      /* embedded: where; borrowed for open */
-	struct gh_store *store;     /* embedded: the embedded store in whose database the queue lives; borrowed until close */
-	enum gh_durability level;   /* required; open refuses when it cannot keep it */
-	uint32_t partitions;        /* 1..32; fixed at creation; 0 = default for a new queue, whatever it has for an old one */
-	const gh_limits *limits;    /* retention_*, disk_reserve_*, inflight_*, commit_*, fetches_*; borrowed until close */
+	const char *directory; /* embedded: where; borrowed for open */
+	struct gh_store
+		*store; /* embedded: the embedded store in whose database the queue lives; borrowed until close */
+	enum gh_durability level; /* required; open refuses when it cannot keep it */
+	uint32_t partitions; /* 1..32; fixed at creation; 0 = default for a new queue, whatever it has for an old one */
+	const gh_limits
+		*limits; /* retention_*, disk_reserve_*, inflight_*, commit_*, fetches_*; borrowed until close */
 } gh_backend_config;
 
 typedef struct gh_backend_ops {

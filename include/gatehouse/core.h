@@ -27,7 +27,14 @@ const struct log *gh_worker_log(const gh_worker *worker);
 gh_draft *gh_worker_draft(gh_worker *worker);
 
 /* Subscriptions of a device session (device contract 4.7). */
-enum gh_subscription { GH_SUB_C2D, GH_SUB_METHODS, GH_SUB_TWIN_RESULTS, GH_SUB_TWIN_DESIRED, GH_SUB_INPUTS, GH_SUB_COUNT };
+enum gh_subscription {
+	GH_SUB_C2D,
+	GH_SUB_METHODS,
+	GH_SUB_TWIN_RESULTS,
+	GH_SUB_TWIN_DESIRED,
+	GH_SUB_INPUTS,
+	GH_SUB_COUNT
+};
 
 #define GH_QOS_NONE 0xff
 
@@ -47,16 +54,16 @@ typedef struct gh_link_ops {
 
 /* Everything is borrowed for the call. */
 typedef struct gh_link_request {
-	const char *transport;  /* static: "mqtt" */
-	gh_bytes host;          /* host name the client spoke to, with or without :port; empty = it named none */
+	const char *transport; /* static: "mqtt" */
+	gh_bytes host;         /* host name the client spoke to, with or without :port; empty = it named none */
 	gh_bytes device_id;
-	gh_bytes module_id;     /* empty = a device */
-	gh_bytes token;         /* SAS token; empty = none */
+	gh_bytes module_id; /* empty = a device */
+	gh_bytes token;     /* SAS token; empty = none */
 	gh_bytes model_id;
-	gh_bytes client_info;   /* user agent text, for the log */
+	gh_bytes client_info; /* user agent text, for the log */
 	gh_peer peer;
-	bool session_clean;     /* forget stored subscriptions and keep none */
-	bool displaces;         /* an older link of this identity over the same transport is closed */
+	bool session_clean; /* forget stored subscriptions and keep none */
+	bool displaces;     /* an older link of this identity over the same transport is closed */
 } gh_link_request;
 
 /* Authenticates and attaches.

@@ -23,38 +23,38 @@ typedef struct gh_bytes {
 } gh_bytes;
 
 /* System properties: X(enum, back-end name, who may set it).  The numbers are part of the stored form: append only. */
-#define GH_PROPERTIES(X)                                                                         \
-	X(GH_PROP_MESSAGE_ID, 1, "message-id", GH_BY_CLIENT)                                     \
-	X(GH_PROP_CORRELATION_ID, 2, "correlation-id", GH_BY_CLIENT)                             \
-	X(GH_PROP_USER_ID, 3, "user-id", GH_BY_CLIENT)                                           \
-	X(GH_PROP_TO, 4, "to", GH_BY_CLIENT)                                                     \
-	X(GH_PROP_CONTENT_TYPE, 5, "content-type", GH_BY_CLIENT)                                 \
-	X(GH_PROP_CONTENT_ENCODING, 6, "content-encoding", GH_BY_CLIENT)                         \
-	X(GH_PROP_EXPIRY_TIME, 7, "absolute-expiry-time", GH_BY_CLIENT)                          \
-	X(GH_PROP_CREATION_TIME, 8, "iothub-creation-time-utc", GH_BY_CLIENT)                    \
-	X(GH_PROP_ACK, 9, "iothub-ack", GH_BY_CLIENT)                                            \
-	X(GH_PROP_MESSAGE_SCHEMA, 10, "iothub-message-schema", GH_BY_CLIENT)                     \
-	X(GH_PROP_OPERATION, 11, "iothub-operation", GH_BY_CLIENT)                               \
-	X(GH_PROP_OUTPUT_NAME, 12, "iothub-outputname", GH_BY_CLIENT)                            \
-	X(GH_PROP_INTERFACE_ID, 13, "iothub-interface-id", GH_BY_CLIENT)                         \
-	X(GH_PROP_COMPONENT, 14, "dt-subject", GH_BY_CLIENT)                                     \
-	X(GH_PROP_DIAGNOSTIC_ID, 15, "Diagnostic-Id", GH_BY_CLIENT)                              \
-	X(GH_PROP_CORRELATION_CONTEXT, 16, "Correlation-Context", GH_BY_CLIENT)                  \
-	X(GH_PROP_MODEL_ID, 17, "dt-dataschema", GH_BY_HUB)                                      \
-	X(GH_PROP_CONNECTION_DEVICE_ID, 18, "iothub-connection-device-id", GH_BY_HUB)            \
-	X(GH_PROP_CONNECTION_MODULE_ID, 19, "iothub-connection-module-id", GH_BY_HUB)            \
-	X(GH_PROP_AUTH_GENERATION_ID, 20, "iothub-connection-auth-generation-id", GH_BY_HUB)     \
-	X(GH_PROP_AUTH_METHOD, 21, "iothub-connection-auth-method", GH_BY_HUB)                   \
-	X(GH_PROP_ENQUEUED_TIME, 22, "iothub-enqueuedtime", GH_BY_HUB) /* RFC 3339 text */       \
+#define GH_PROPERTIES(X)                                                                                               \
+	X(GH_PROP_MESSAGE_ID, 1, "message-id", GH_BY_CLIENT)                                                           \
+	X(GH_PROP_CORRELATION_ID, 2, "correlation-id", GH_BY_CLIENT)                                                   \
+	X(GH_PROP_USER_ID, 3, "user-id", GH_BY_CLIENT)                                                                 \
+	X(GH_PROP_TO, 4, "to", GH_BY_CLIENT)                                                                           \
+	X(GH_PROP_CONTENT_TYPE, 5, "content-type", GH_BY_CLIENT)                                                       \
+	X(GH_PROP_CONTENT_ENCODING, 6, "content-encoding", GH_BY_CLIENT)                                               \
+	X(GH_PROP_EXPIRY_TIME, 7, "absolute-expiry-time", GH_BY_CLIENT)                                                \
+	X(GH_PROP_CREATION_TIME, 8, "iothub-creation-time-utc", GH_BY_CLIENT)                                          \
+	X(GH_PROP_ACK, 9, "iothub-ack", GH_BY_CLIENT)                                                                  \
+	X(GH_PROP_MESSAGE_SCHEMA, 10, "iothub-message-schema", GH_BY_CLIENT)                                           \
+	X(GH_PROP_OPERATION, 11, "iothub-operation", GH_BY_CLIENT)                                                     \
+	X(GH_PROP_OUTPUT_NAME, 12, "iothub-outputname", GH_BY_CLIENT)                                                  \
+	X(GH_PROP_INTERFACE_ID, 13, "iothub-interface-id", GH_BY_CLIENT)                                               \
+	X(GH_PROP_COMPONENT, 14, "dt-subject", GH_BY_CLIENT)                                                           \
+	X(GH_PROP_DIAGNOSTIC_ID, 15, "Diagnostic-Id", GH_BY_CLIENT)                                                    \
+	X(GH_PROP_CORRELATION_CONTEXT, 16, "Correlation-Context", GH_BY_CLIENT)                                        \
+	X(GH_PROP_MODEL_ID, 17, "dt-dataschema", GH_BY_HUB)                                                            \
+	X(GH_PROP_CONNECTION_DEVICE_ID, 18, "iothub-connection-device-id", GH_BY_HUB)                                  \
+	X(GH_PROP_CONNECTION_MODULE_ID, 19, "iothub-connection-module-id", GH_BY_HUB)                                  \
+	X(GH_PROP_AUTH_GENERATION_ID, 20, "iothub-connection-auth-generation-id", GH_BY_HUB)                           \
+	X(GH_PROP_AUTH_METHOD, 21, "iothub-connection-auth-method", GH_BY_HUB)                                         \
+	X(GH_PROP_ENQUEUED_TIME, 22, "iothub-enqueuedtime", GH_BY_HUB) /* RFC 3339 text */                             \
 	X(GH_PROP_MESSAGE_SOURCE, 23, "iothub-message-source", GH_BY_HUB)
 
 /* X(enum, stored number, JSON text): how the connection proved who it was (device contract 7.4).  Append only. */
 #define GH_AUTH_METHODS(X)                                                                                             \
 	X(GH_AUTH_NONE, 0, "")                                                                                         \
 	X(GH_AUTH_DEVICE_SAS, 1,                                                                                       \
-		"{\"scope\":\"device\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}")              \
+		"{\"scope\":\"device\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}")        \
 	X(GH_AUTH_MODULE_SAS, 2,                                                                                       \
-		"{\"scope\":\"module\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}")              \
+		"{\"scope\":\"module\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}")        \
 	X(GH_AUTH_POLICY_SAS, 3,                                                                                       \
 		"{\"scope\":\"hub\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}")
 
@@ -107,7 +107,7 @@ typedef struct gh_draft gh_draft;
 
 /* Returns an empty draft, or NULL without memory.  Meant to be kept and reused: gh_draft_reset empties it. */
 gh_draft *gh_draft_new(const gh_limits *limits); /* borrowed until free: message_*_max */
-void gh_draft_free(gh_draft *draft); /* accepts NULL */
+void gh_draft_free(gh_draft *draft);             /* accepts NULL */
 void gh_draft_reset(gh_draft *draft);
 
 /* Sets a system property a client may set (asserts GH_BY_CLIENT); set twice, the last wins; empty = absent.  Copies.

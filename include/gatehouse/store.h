@@ -33,7 +33,7 @@ void gh_store_value_done(gh_store_value *value); /* frees data; accepts a zeroed
 typedef struct gh_store_write {
 	enum gh_family family;
 	gh_bytes key;
-	gh_bytes value;         /* ignored by a removal */
+	gh_bytes value; /* ignored by a removal */
 	bool remove;
 	uint64_t version_expected; /* GH_VERSION_ANY, GH_VERSION_NONE or the version seen; otherwise GH_CONFLICT */
 } gh_store_write;
@@ -47,10 +47,10 @@ typedef struct gh_store_completion {
 typedef bool gh_store_visit(void *context, gh_bytes key, uint64_t version, gh_bytes value);
 
 typedef struct gh_store_config {
-	const char *directory; /* borrowed for open; created with mode 0700 when missing */
+	const char *directory;   /* borrowed for open; created with mode 0700 when missing */
 	const gh_limits *limits; /* commit_*; borrowed until close */
-	bool accept_loss;      /* go on although acknowledged data is missing */
-	bool must_exist;       /* do not create */
+	bool accept_loss;        /* go on although acknowledged data is missing */
+	bool must_exist;         /* do not create */
 } gh_store_config;
 
 typedef struct gh_store gh_store;

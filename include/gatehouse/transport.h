@@ -41,9 +41,9 @@ struct gh_engine {
 
 /* Facts of the stream under an engine; borrowed, valid as long as the wire. */
 typedef struct gh_peer {
-	const char *address;      /* text, without port; "" when there is none */
+	const char *address; /* text, without port; "" when there is none */
 	uint16_t port;
-	const char *server_name;  /* SNI, "" when absent */
+	const char *server_name;    /* SNI, "" when absent */
 	const uint8_t *certificate; /* client's leaf as DER, NULL when none was presented */
 	size_t certificate_len;
 } gh_peer;
@@ -61,9 +61,9 @@ struct gh_wire {
 
 /* One protocol.  Port, ALPN name and WebSocket sub-protocol are three keys into the same table. */
 typedef struct gh_transport {
-	const char *name;             /* "mqtt": also the configuration key of its listener */
+	const char *name; /* "mqtt": also the configuration key of its listener */
 	uint16_t port_default;
-	const char *const *alpn;      /* NULL-terminated, may be NULL */
+	const char *const *alpn;         /* NULL-terminated, may be NULL */
 	const char *const *subprotocols; /* WebSocket, compared without case; NULL-terminated, may be NULL */
 	/* NULL without memory.  Borrows worker and wire until free. */
 	gh_engine *(*engine_new)(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms);

@@ -92,8 +92,8 @@ static void client_run(struct admin_client *client, uint64_t now_ms)
 	client->step = admin_session_step(client->session);
 	bool sent = client_write(client);
 	/* Who closed its end for writing still gets its answers, but a tail without end is not for it. */
-	if (sent && (client->step == ADMIN_ENDED || (client->input_ended && client->step != ADMIN_FULL &&
-							   client->step != ADMIN_BUSY)))
+	if (sent && (client->step == ADMIN_ENDED ||
+			    (client->input_ended && client->step != ADMIN_FULL && client->step != ADMIN_BUSY)))
 		client->broken = true;
 	if (client->broken)
 		return;
@@ -141,7 +141,8 @@ static void server_timer(struct loop_timer *timer, uint64_t now_ms)
 static struct admin_client *client_new(struct admin_server *server, int fd)
 {
 	const struct admin_server_config *config = &server->config;
-	struct admin_session_config session_config = {config->manage, server->tail_port, config->tail_hint, config->limits};
+	struct admin_session_config session_config = {
+		config->manage, server->tail_port, config->tail_hint, config->limits};
 	struct admin_client *client = calloc(1, sizeof *client);
 	if (!client)
 		return NULL;
@@ -213,8 +214,8 @@ static gh_status server_start_tail(struct admin_server *server, gh_error *ret_er
 		return GH_OK;
 	server->tail_port = tail_port_new(config->backend_ops, config->backend);
 	if (server->tail_port)
-		server->tail_watch = loop_watch(config->loop, tail_port_fd(server->tail_port), LOOP_READ, server_tail_ready,
-			server);
+		server->tail_watch =
+			loop_watch(config->loop, tail_port_fd(server->tail_port), LOOP_READ, server_tail_ready, server);
 	return server->tail_watch ? GH_OK : gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory");
 }
 
@@ -229,7 +230,8 @@ static gh_status server_start(struct admin_server *server, gh_error *ret_err)
 	return server->listen_watch ? GH_OK : gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory");
 }
 
-gh_status admin_server_new(const struct admin_server_config *config, struct admin_server **ret_server, gh_error *ret_err)
+gh_status admin_server_new(
+	const struct admin_server_config *config, struct admin_server **ret_server, gh_error *ret_err)
 {
 	struct admin_server *server = calloc(1, sizeof *server);
 	if (!server)

@@ -18,12 +18,13 @@ struct admin_server_config {
 	const struct manage *manage;
 	const gh_backend_ops *backend_ops; /* NULL: tail is refused with tail_hint */
 	gh_backend *backend;
-	const char *tail_hint; /* static: which consumer reads this back end */
+	const char *tail_hint;   /* static: which consumer reads this back end */
 	const gh_limits *limits; /* admin_* */
 	const struct log *log;
 };
 
-gh_status admin_server_new(const struct admin_server_config *config, struct admin_server **ret_server, gh_error *ret_err);
+gh_status admin_server_new(
+	const struct admin_server_config *config, struct admin_server **ret_server, gh_error *ret_err);
 /* Cuts clients, removes the socket; accepts NULL.  Before the back end is closed. */
 void admin_server_free(struct admin_server *server);
 

@@ -111,7 +111,8 @@ static enum admin_step session_tail_step(struct admin_session *session)
 		switch (tail_next(session->tail, &record, &err)) {
 		case TAIL_RECORD:
 			session->tail_count++;
-			session_answer(session, json_pack("{s:i, s:o}", "version", MANAGE_VERSION, "record", tail_json(&record)));
+			session_answer(session,
+				json_pack("{s:i, s:o}", "version", MANAGE_VERSION, "record", tail_json(&record)));
 			gh_message_unref(record.message);
 			break;
 		case TAIL_BUSY:
@@ -163,8 +164,8 @@ static bool session_line_find(struct admin_session *session, gh_bytes *ret_line)
 {
 	struct buf *input = &session->input;
 	const uint8_t *end = input->len > session->searched
-		? memchr(input->data + session->searched, '\n', input->len - session->searched)
-		: NULL;
+				     ? memchr(input->data + session->searched, '\n', input->len - session->searched)
+				     : NULL;
 	if (!end) {
 		session->searched = input->len;
 		return false;

@@ -13,7 +13,8 @@ enum { ADMIN_SOCKET_BACKLOG = 16 };
 
 static gh_status socket_fail(gh_error *ret_err, const char *directory, const char *what)
 {
-	return gh_fail(ret_err, GH_IO, "admin_socket", "%s/" ADMIN_SOCKET_NAME ": %s: %s", directory, what, strerror(errno));
+	return gh_fail(
+		ret_err, GH_IO, "admin_socket", "%s/" ADMIN_SOCKET_NAME ": %s: %s", directory, what, strerror(errno));
 }
 
 /* Fills the address.  *ret_folder is a descriptor to close after use, or -1. */

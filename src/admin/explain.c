@@ -15,7 +15,8 @@ static const struct {
 	const char *rule;
 } explain_rules[] = {
 	{"token_too_long", "a token has at most token_bytes_max bytes (device contract 3.4, step 1)"},
-	{"token_form", "\"SharedAccessSignature\", one blank, then name=value fields joined by '&' (3.4, steps 2 and 3)"},
+	{"token_form",
+		"\"SharedAccessSignature\", one blank, then name=value fields joined by '&' (3.4, steps 2 and 3)"},
 	{"token_field_repeated", "sr, sig, se and skn may each be given once (3.4, step 3)"},
 	{"token_field_missing", "sr, sig and se must be there and not empty (3.4, step 4)"},
 	{"token_signature_form", "sig is the percent-encoded base64 of 32 bytes (3.2)"},
@@ -25,7 +26,8 @@ static const struct {
 	{"token_policy_unknown", "skn names no policy of this hub, nor the device (3.4, step 7)"},
 	{"token_policy_right", "the policy lacks the right DeviceConnect (3.4, step 7)"},
 	{"token_no_key", "there is no key to check the signature with (3.4, step 8)"},
-	{"token_signature", "neither key makes this signature of sr, newline, se as they stand in the token (3.2; 3.4, step 8)"},
+	{"token_signature",
+		"neither key makes this signature of sr, newline, se as they stand in the token (3.2; 3.4, step 8)"},
 	{"token_scope", "sr does not cover the identity: host, devices, id, segment by segment (3.5)"},
 	{"identity_unknown", "the hub must know the identity (2.4, step 1)"},
 	{"identity_disabled", "the identity, and a module's device, must be enabled (2.4, step 2)"},
@@ -167,7 +169,8 @@ static void explain_accept(json_t *answer, const struct sas_verdict *verdict)
 	const char *owner = verdict->policy[0] ? "the policy" : "the identity";
 	explain_set(answer, "accepted", json_true());
 	explain_set(answer, "code", json_string("ok"));
-	explain_set(answer, "text", json_sprintf("the %s key of %s made the signature, and the scope covers it", slot, owner));
+	explain_set(answer, "text",
+		json_sprintf("the %s key of %s made the signature, and the scope covers it", slot, owner));
 	explain_set(answer, "key", json_string(slot));
 	explain_set(answer, "policy", verdict->policy[0] ? json_string(verdict->policy) : json_null());
 }
@@ -193,7 +196,8 @@ static void explain_judge(const struct explain_question *q, json_t *answer, stru
 	if (!q->hosts)
 		explain_note(answer, "the hub's host name is not known here, so the token's own was believed");
 	if (any_device)
-		explain_note(answer, "the scope names no device and none was given, so only a policy's key can accept it");
+		explain_note(
+			answer, "the scope names no device and none was given, so only a policy's key can accept it");
 	else if (explain_admit(&identity, explain_identity(q->store, scope, &identity), &err) != GH_OK) {
 		explain_refuse(answer, &err);
 		return;
@@ -219,7 +223,8 @@ static void explain_judge(const struct explain_question *q, json_t *answer, stru
 /* Without a store: what the text alone tells. */
 static void explain_judge_alone(const struct explain_question *q, json_t *answer, const struct sas_token *token)
 {
-	gh_error err = {.code = "not_checked", .text = "well formed; no hub was asked, so the signature is not checked"};
+	gh_error err = {
+		.code = "not_checked", .text = "well formed; no hub was asked, so the signature is not checked"};
 	if (token->se != SAS_NEVER && token->se + q->limits->token_skew_s_max < q->wall_ms / 1000)
 		gh_fail(&err, GH_UNAUTHORIZED, "token_expired", "expired");
 	explain_refuse(answer, &err);
@@ -227,7 +232,8 @@ static void explain_judge_alone(const struct explain_question *q, json_t *answer
 
 json_t *explain_token(const struct explain_question *q)
 {
-	json_t *answer = json_pack("{s:b, s:[], s:o}", "accepted", false, "notes", "fields", explain_fields(text_of(q->token)));
+	json_t *answer =
+		json_pack("{s:b, s:[], s:o}", "accepted", false, "notes", "fields", explain_fields(text_of(q->token)));
 	struct sas_token token;
 	struct explain_scope scope;
 	gh_error err;
@@ -242,8 +248,10 @@ json_t *explain_token(const struct explain_question *q)
 	if (q->device_id) {
 		scope.module_id[0] = '\0';
 		if (!explain_copy(text_of(q->device_id), scope.device_id, sizeof scope.device_id) ||
-			!explain_copy(text_of(q->module_id ? q->module_id : ""), scope.module_id, sizeof scope.module_id)) {
-			gh_fail(&err, GH_NOT_FOUND, "identity_unknown", "an id has at most %d characters", REGISTRY_ID_BYTES_MAX);
+			!explain_copy(
+				text_of(q->module_id ? q->module_id : ""), scope.module_id, sizeof scope.module_id)) {
+			gh_fail(&err, GH_NOT_FOUND, "identity_unknown", "an id has at most %d characters",
+				REGISTRY_ID_BYTES_MAX);
 			explain_refuse(answer, &err);
 			return answer;
 		}

@@ -50,22 +50,25 @@ gh_status manage_request_members(const json_t *request, const char *const *membe
 	static const char *const always[] = {"version", "op", NULL};
 	const char *name;
 	json_t *value;
-	json_object_foreach((json_t *)request, name, value) {
+	json_object_foreach((json_t *)request, name, value)
+	{
 		if (manage_is_member(always, name) || manage_is_member(members, name))
 			continue;
 		struct nearest nearest = {.word = text_of(name)};
 		for (const char *const *member = members; *member; member++)
 			nearest_consider(&nearest, *member);
 		if (!nearest.best)
-			return gh_fail(ret_err, GH_INVALID, "request_member", "unknown member %s", LOG_TEXT(text_of(name)));
-		return gh_fail(ret_err, GH_INVALID, "request_member", "unknown member %s; the nearest known one is \"%s\"",
-			LOG_TEXT(text_of(name)), nearest.best);
+			return gh_fail(
+				ret_err, GH_INVALID, "request_member", "unknown member %s", LOG_TEXT(text_of(name)));
+		return gh_fail(ret_err, GH_INVALID, "request_member",
+			"unknown member %s; the nearest known one is \"%s\"", LOG_TEXT(text_of(name)), nearest.best);
 	}
 	return GH_OK;
 }
 
 /* A text member; absent or null gives NULL unless it is required. */
-static gh_status manage_text(const json_t *request, const char *name, bool required, const char **ret_text, gh_error *ret_err)
+static gh_status manage_text(
+	const json_t *request, const char *name, bool required, const char **ret_text, gh_error *ret_err)
 {
 	const json_t *value = json_object_get(request, name);
 	if (value && !json_is_null(value) && !json_is_string(value))
@@ -84,8 +87,8 @@ static gh_status manage_object(const json_t *request, const char *name, const js
 	return GH_OK;
 }
 
-static gh_status manage_number(const json_t *request, const char *name, json_int_t absent, json_int_t min, json_int_t max,
-	json_int_t *ret_number, gh_error *ret_err)
+static gh_status manage_number(const json_t *request, const char *name, json_int_t absent, json_int_t min,
+	json_int_t max, json_int_t *ret_number, gh_error *ret_err)
 {
 	const json_t *value = json_object_get(request, name);
 	*ret_number = value ? json_integer_value(value) : absent;
@@ -130,10 +133,12 @@ static json_t *manage_connection_strings(const struct manage *m, const json_t *d
 static gh_status manage_device_result(const struct manage *m, json_t *document, json_t **ret_result, gh_error *ret_err)
 {
 	json_t *strings = manage_connection_strings(m, document);
-	return manage_result(json_pack("{s:o, s:o}", "document", document, "connectionStrings", strings), ret_result, ret_err);
+	return manage_result(
+		json_pack("{s:o, s:o}", "document", document, "connectionStrings", strings), ret_result, ret_err);
 }
 
-static gh_status manage_device_create(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_create(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const json_t *document;
 	json_t *made;
@@ -143,7 +148,8 @@ static gh_status manage_device_create(const struct manage *m, const json_t *requ
 	return status == GH_OK ? manage_device_result(m, made, ret_result, ret_err) : status;
 }
 
-static gh_status manage_device_update(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_update(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const json_t *document;
 	const char *etag;
@@ -156,14 +162,15 @@ static gh_status manage_device_update(const struct manage *m, const json_t *requ
 	return status == GH_OK ? manage_device_result(m, made, ret_result, ret_err) : status;
 }
 
-static gh_status manage_device_names(const json_t *request, const char **ret_device_id, const char **ret_module_id,
-	gh_error *ret_err)
+static gh_status manage_device_names(
+	const json_t *request, const char **ret_device_id, const char **ret_module_id, gh_error *ret_err)
 {
 	gh_status status = manage_text(request, "deviceId", true, ret_device_id, ret_err);
 	return status == GH_OK ? manage_text(request, "moduleId", false, ret_module_id, ret_err) : status;
 }
 
-static gh_status manage_device_show(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_show(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const char *device_id, *module_id;
 	json_t *document;
@@ -173,7 +180,8 @@ static gh_status manage_device_show(const struct manage *m, const json_t *reques
 	return status == GH_OK ? manage_device_result(m, document, ret_result, ret_err) : status;
 }
 
-static gh_status manage_device_delete(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_delete(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const char *device_id, *module_id, *etag;
 	gh_status status = manage_device_names(request, &device_id, &module_id, ret_err);
@@ -205,7 +213,8 @@ static gh_status manage_page(const json_t *request, const char **ret_after, size
 	return GH_OK;
 }
 
-static gh_status manage_device_list(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_list(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const char *device_id, *after;
 	size_t max;
@@ -222,13 +231,15 @@ static gh_status manage_device_list(const struct manage *m, const json_t *reques
 }
 
 /* Appends the modules of one device. */
-static gh_status manage_export_modules(const struct manage *m, const char *device_id, json_t *documents, gh_error *ret_err)
+static gh_status manage_export_modules(
+	const struct manage *m, const char *device_id, json_t *documents, gh_error *ret_err)
 {
 	const char *after = "";
 	json_t *page = NULL;
 	do {
 		json_t *next_page;
-		gh_status status = registry_device_list(&m->registry, device_id, after, MANAGE_PAGE_MAX, &next_page, ret_err);
+		gh_status status =
+			registry_device_list(&m->registry, device_id, after, MANAGE_PAGE_MAX, &next_page, ret_err);
 		json_decref(page);
 		if (status != GH_OK)
 			return status;
@@ -241,7 +252,8 @@ static gh_status manage_export_modules(const struct manage *m, const char *devic
 }
 
 /* As device.list, with each device's modules after it. */
-static gh_status manage_device_export(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_export(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const char *after;
 	size_t max, index;
@@ -252,7 +264,8 @@ static gh_status manage_device_export(const struct manage *m, const json_t *requ
 	if (status != GH_OK)
 		return status;
 	json_t *documents = json_array();
-	json_array_foreach(page, index, device) {
+	json_array_foreach(page, index, device)
+	{
 		json_array_append(documents, device);
 		const char *device_id = json_string_value(json_object_get(device, "deviceId"));
 		status = manage_export_modules(m, device_id, documents, ret_err);
@@ -260,8 +273,9 @@ static gh_status manage_device_export(const struct manage *m, const json_t *requ
 			break;
 	}
 	if (status == GH_OK)
-		status = manage_result(json_pack("{s:s?, s:O}", "next", manage_page_next(page, "deviceId", max), "documents",
-			documents), ret_result, ret_err);
+		status = manage_result(json_pack("{s:s?, s:O}", "next", manage_page_next(page, "deviceId", max),
+					       "documents", documents),
+			ret_result, ret_err);
 	json_decref(documents);
 	json_decref(page);
 	return status;
@@ -282,7 +296,8 @@ static gh_status manage_import_lines(struct registry_import *import, const json_
 {
 	size_t index;
 	json_t *line;
-	json_array_foreach(lines, index, line) {
+	json_array_foreach(lines, index, line)
+	{
 		gh_bytes text = {(const uint8_t *)json_string_value(line), json_string_length(line)};
 		gh_status status = registry_import_line(import, text, ret_err);
 		if (status != GH_OK)
@@ -292,7 +307,8 @@ static gh_status manage_import_lines(struct registry_import *import, const json_
 }
 
 /* What was written before the first bad line stays, so the count is told in any case: {"count","failure":null|text}. */
-static gh_status manage_device_import(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_device_import(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const json_t *lines = json_object_get(request, "lines");
 	json_t *line;
@@ -303,9 +319,8 @@ static gh_status manage_device_import(const struct manage *m, const json_t *requ
 		return status;
 	if (!json_is_array(lines))
 		return gh_fail(ret_err, GH_INVALID, "request_member", "lines must be a list");
-	json_array_foreach(lines, index, line)
-		if (!json_is_string(line))
-			return gh_fail(ret_err, GH_INVALID, "request_member", "lines must be texts");
+	json_array_foreach(lines, index, line) if (!json_is_string(line)) return gh_fail(
+		ret_err, GH_INVALID, "request_member", "lines must be texts");
 	struct registry_import *import = registry_import_new(&m->registry);
 	if (!import)
 		return manage_memory(ret_err);
@@ -314,33 +329,38 @@ static gh_status manage_device_import(const struct manage *m, const json_t *requ
 	status = registry_import_finish(import, &count, &err);
 	registry_import_free(import);
 	json_t *failure = status == GH_OK ? json_null() : manage_import_failure(first, &err);
-	return manage_result(json_pack("{s:I, s:o}", "count", (json_int_t)count, "failure", failure), ret_result, ret_err);
+	return manage_result(
+		json_pack("{s:I, s:o}", "count", (json_int_t)count, "failure", failure), ret_result, ret_err);
 }
 
 /* ---- policies ---- */
 
-static gh_status manage_policy_create(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_policy_create(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const json_t *document;
 	gh_status status = manage_object(request, "document", &document, ret_err);
 	return status == GH_OK ? registry_policy_create(&m->registry, document, ret_result, ret_err) : status;
 }
 
-static gh_status manage_policy_update(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_policy_update(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const json_t *document;
 	gh_status status = manage_object(request, "document", &document, ret_err);
 	return status == GH_OK ? registry_policy_update(&m->registry, document, ret_result, ret_err) : status;
 }
 
-static gh_status manage_policy_show(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_policy_show(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const char *name;
 	gh_status status = manage_text(request, "name", true, &name, ret_err);
 	return status == GH_OK ? registry_policy_get(&m->registry, name, ret_result, ret_err) : status;
 }
 
-static gh_status manage_policy_delete(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_policy_delete(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	const char *name;
 	gh_status status = manage_text(request, "name", true, &name, ret_err);
@@ -349,7 +369,8 @@ static gh_status manage_policy_delete(const struct manage *m, const json_t *requ
 	return status == GH_OK ? manage_result(json_object(), ret_result, ret_err) : status;
 }
 
-static gh_status manage_policy_list(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_policy_list(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
 	(void)request;
 	return registry_policy_list(&m->registry, ret_result, ret_err);
@@ -357,9 +378,12 @@ static gh_status manage_policy_list(const struct manage *m, const json_t *reques
 
 /* ---- the rest ---- */
 
-static gh_status manage_token_explain(const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
+static gh_status manage_token_explain(
+	const struct manage *m, const json_t *request, json_t **ret_result, gh_error *ret_err)
 {
-	struct explain_question question = {.store = m->registry.store, .limits = m->registry.limits, .hosts = m->hosts,
+	struct explain_question question = {.store = m->registry.store,
+		.limits = m->registry.limits,
+		.hosts = m->hosts,
 		.wall_ms = m->registry.wall_ms()};
 	gh_status status = manage_text(request, "token", true, &question.token, ret_err);
 	if (status == GH_OK)
@@ -377,16 +401,19 @@ static gh_status manage_health(const struct manage *m, const json_t *request, js
 	struct manage_state state = {0};
 	m->gateway->state(m->gateway->context, &state);
 	const struct core_counts *counts = &state.counts;
-	json_t *backend = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "state", gh_health_state_name(state.backend.state),
-		"text", state.backend.text, "storedBytes", (json_int_t)state.backend.stored_bytes, "inflightBytes",
-		(json_int_t)state.backend.inflight_bytes, "commits", (json_int_t)state.backend.commits, "records",
-		(json_int_t)state.backend.records);
+	json_t *backend = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "state",
+		gh_health_state_name(state.backend.state), "text", state.backend.text, "storedBytes",
+		(json_int_t)state.backend.stored_bytes, "inflightBytes", (json_int_t)state.backend.inflight_bytes,
+		"commits", (json_int_t)state.backend.commits, "records", (json_int_t)state.backend.records);
 	json_t *links = json_pack("{s:I, s:I, s:I, s:I}", "open", (json_int_t)counts->links, "opened",
-		(json_int_t)counts->opened, "refused", (json_int_t)counts->refused, "displaced", (json_int_t)counts->displaced);
-	json_t *messages = json_pack("{s:I, s:I}", "accepted", (json_int_t)counts->accepted, "rejected",
-		(json_int_t)counts->rejected);
-	return manage_result(json_pack("{s:b, s:s?, s:o, s:o, s:o}", "ready", state.ready, "hostName",
-		m->hosts ? m->hosts[0] : NULL, "backend", backend, "links", links, "messages", messages), ret_result, ret_err);
+		(json_int_t)counts->opened, "refused", (json_int_t)counts->refused, "displaced",
+		(json_int_t)counts->displaced);
+	json_t *messages = json_pack(
+		"{s:I, s:I}", "accepted", (json_int_t)counts->accepted, "rejected", (json_int_t)counts->rejected);
+	return manage_result(
+		json_pack("{s:b, s:s?, s:o, s:o, s:o}", "ready", state.ready, "hostName", m->hosts ? m->hosts[0] : NULL,
+			"backend", backend, "links", links, "messages", messages),
+		ret_result, ret_err);
 }
 
 /* ---- the table ---- */

@@ -28,8 +28,8 @@ struct tail_read {
 /* One partition of a tail. */
 struct tail_slot {
 	uint32_t partition;
-	uint64_t next; /* offset to ask for */
-	uint64_t end;  /* not following: stop here */
+	uint64_t next;      /* offset to ask for */
+	uint64_t end;       /* not following: stop here */
 	uint64_t asked_end; /* end of the log when the last read was asked for */
 	uint64_t empty_end; /* reads found nothing up to this end: wait until it moves */
 	struct tail_read *read;
@@ -120,8 +120,8 @@ void tail_port_reap(struct tail_port *port)
 
 const char *const tail_members[] = {"from", "partition", "count", "follow", NULL};
 
-static gh_status tail_options_number(const json_t *request, const char *name, int64_t absent, int64_t *ret_number,
-	gh_error *ret_err)
+static gh_status tail_options_number(
+	const json_t *request, const char *name, int64_t absent, int64_t *ret_number, gh_error *ret_err)
 {
 	const json_t *value = json_object_get(request, name);
 	*ret_number = value && !json_is_null(value) ? json_integer_value(value) : absent;
@@ -140,7 +140,8 @@ static gh_status tail_options_from(const json_t *value, struct tail_options *opt
 	else if (from && text_u64(text_of(from), &options->offset))
 		options->from = TAIL_OFFSET;
 	else
-		return gh_fail(ret_err, GH_INVALID, "request_member", "from must be \"earliest\", \"latest\" or an offset");
+		return gh_fail(
+			ret_err, GH_INVALID, "request_member", "from must be \"earliest\", \"latest\" or an offset");
 	return GH_OK;
 }
 
@@ -172,8 +173,8 @@ json_t *tail_options_write(const struct tail_options *options)
 	else if (options->from == TAIL_OFFSET)
 		snprintf(from, sizeof from, "%" PRIu64, options->offset);
 	json_t *partition = options->partition < 0 ? json_null() : json_integer(options->partition);
-	return json_pack("{s:i, s:s, s:s, s:o, s:I, s:b}", "version", MANAGE_VERSION, "op", "tail", "from", from, "partition",
-		partition, "count", (json_int_t)options->count, "follow", options->follow);
+	return json_pack("{s:i, s:s, s:s, s:o, s:I, s:b}", "version", MANAGE_VERSION, "op", "tail", "from", from,
+		"partition", partition, "count", (json_int_t)options->count, "follow", options->follow);
 }
 
 /* ---- a tail ---- */
@@ -194,12 +195,13 @@ static gh_status tail_slot_init(struct tail *tail, struct tail_slot *slot, uint3
 	return GH_OK;
 }
 
-gh_status tail_new(struct tail_port *port, const struct tail_options *options, struct tail **ret_tail, gh_error *ret_err)
+gh_status tail_new(
+	struct tail_port *port, const struct tail_options *options, struct tail **ret_tail, gh_error *ret_err)
 {
 	uint32_t partitions = port->ops->partitions(port->backend);
 	if (options->partition >= (int64_t)partitions)
-		return gh_fail(ret_err, GH_INVALID, "tail_partition", "there is no partition %" PRId64 "; there are 0 to %u",
-			options->partition, partitions - 1);
+		return gh_fail(ret_err, GH_INVALID, "tail_partition",
+			"there is no partition %" PRId64 "; there are 0 to %u", options->partition, partitions - 1);
 	uint32_t first = options->partition < 0 ? 0 : (uint32_t)options->partition;
 	uint32_t count = options->partition < 0 ? partitions : 1;
 	struct tail *tail = calloc(1, sizeof *tail);
@@ -298,8 +300,9 @@ enum tail_step tail_next(struct tail *tail, gh_fetched *ret_record, gh_error *re
 		busy |= step == TAIL_BUSY;
 		quiet |= step == TAIL_QUIET;
 		broken |= step == TAIL_FAILED;
-		if (step == TAIL_RECORD && (!first || gh_message_enqueued_ms(slot->records[slot->at].message) <
-							      gh_message_enqueued_ms(first->records[first->at].message)))
+		if (step == TAIL_RECORD &&
+			(!first || gh_message_enqueued_ms(slot->records[slot->at].message) <
+					   gh_message_enqueued_ms(first->records[first->at].message)))
 			first = slot;
 	}
 	if (tail->failed != GH_OK || broken) {

@@ -26,10 +26,10 @@ enum tail_from { TAIL_EARLIEST, TAIL_LATEST, TAIL_OFFSET };
 
 struct tail_options {
 	enum tail_from from;
-	uint64_t offset;    /* TAIL_OFFSET: in each partition read */
-	int64_t partition;  /* -1 = all */
-	uint64_t count;     /* 0 = no bound */
-	bool follow;        /* false: ends at what is the end of the log now */
+	uint64_t offset;   /* TAIL_OFFSET: in each partition read */
+	int64_t partition; /* -1 = all */
+	uint64_t count;    /* 0 = no bound */
+	bool follow;       /* false: ends at what is the end of the log now */
 };
 
 extern const char *const tail_members[]; /* what a request may have, NULL-terminated */
@@ -41,7 +41,8 @@ json_t *tail_options_write(const struct tail_options *options); /* the request f
 struct tail;
 
 /* Borrows the port until free. */
-gh_status tail_new(struct tail_port *port, const struct tail_options *options, struct tail **ret_tail, gh_error *ret_err);
+gh_status tail_new(
+	struct tail_port *port, const struct tail_options *options, struct tail **ret_tail, gh_error *ret_err);
 void tail_free(struct tail *tail); /* accepts NULL */
 
 enum tail_step {

@@ -26,8 +26,8 @@ static bool tail_json_properties(const gh_message *message, json_t *application,
 	gh_property property;
 	while (gh_message_next(message, &cursor, &property)) {
 		/* Names and values are UTF-8: the draft took nothing else. */
-		json_t *value = json_stringn_nocheck(property.value.len ? (const char *)property.value.data : "",
-			property.value.len);
+		json_t *value = json_stringn_nocheck(
+			property.value.len ? (const char *)property.value.data : "", property.value.len);
 		if (json_object_setn_new_nocheck(property.id == GH_PROP_APPLICATION ? application : system,
 			    (const char *)property.name.data, property.name.len, value) != 0)
 			return false;
@@ -44,9 +44,10 @@ json_t *tail_json(const gh_fetched *record)
 	json_t *body = tail_json_body(gh_message_body(record->message), &encoding);
 	json_t *application = json_object(), *system = json_object();
 	/* json_pack drops what it was given when any part is NULL. */
-	json_t *object = json_pack("{s:I, s:s, s:I, s:s, s:o, s:s, s:O, s:O}", "partition", (json_int_t)record->partition,
-		"offset", offset, "sequenceNumber", (json_int_t)record->offset, "enqueuedTime", time, "body", body,
-		"bodyEncoding", encoding, "properties", application, "systemProperties", system);
+	json_t *object =
+		json_pack("{s:I, s:s, s:I, s:s, s:o, s:s, s:O, s:O}", "partition", (json_int_t)record->partition,
+			"offset", offset, "sequenceNumber", (json_int_t)record->offset, "enqueuedTime", time, "body",
+			body, "bodyEncoding", encoding, "properties", application, "systemProperties", system);
 	if (object && !tail_json_properties(record->message, application, system)) {
 		json_decref(object);
 		object = NULL;

@@ -18,7 +18,7 @@ struct chunk_place {
 };
 
 struct chunk_index {
-	uint64_t time_ms; /* never less than in the commit before */
+	uint64_t time_ms;    /* never less than in the commit before */
 	uint32_t partitions; /* 0 while no queue was made yet */
 	struct chunk_place places[CHUNK_PARTITIONS_MAX];
 };
@@ -38,7 +38,7 @@ struct chunk_builder {
 	struct buf bytes;
 	uint32_t counts[CHUNK_PARTITIONS_MAX];
 	uint32_t sizes[CHUNK_PARTITIONS_MAX];
-	uint32_t at[CHUNK_PARTITIONS_MAX]; /* where the partition's next record goes */
+	uint32_t at[CHUNK_PARTITIONS_MAX];      /* where the partition's next record goes */
 	uint64_t offsets[CHUNK_PARTITIONS_MAX]; /* and the offset it gets */
 };
 

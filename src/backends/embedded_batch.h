@@ -27,7 +27,8 @@ struct embedded_batch {
 	size_t put_cap;
 };
 
-void embedded_batch_init(struct embedded_batch *b, struct embedded_db *db, rocksdb_writebatch_t *rocks, uint64_t commit);
+void embedded_batch_init(
+	struct embedded_batch *b, struct embedded_db *db, rocksdb_writebatch_t *rocks, uint64_t commit);
 void embedded_batch_done(struct embedded_batch *b);
 /* Takes the transaction over; its status becomes GH_OK, or GH_CONFLICT, GH_IO, GH_NO_MEMORY and it is left out. */
 void embedded_batch_add(struct embedded_batch *b, struct txn *txn);

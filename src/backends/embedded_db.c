@@ -92,7 +92,8 @@ gh_status embedded_db_write(struct embedded_db *db, rocksdb_writebatch_t *batch,
 	if (!fault)
 		return GH_OK;
 	bool full = strstr(fault, "No space left") || strstr(fault, "NoSpace");
-	gh_status status = gh_fail(ret_err, full ? GH_NO_SPACE : GH_UNKNOWN, full ? "disk_full" : "write_failed", "%s", fault);
+	gh_status status =
+		gh_fail(ret_err, full ? GH_NO_SPACE : GH_UNKNOWN, full ? "disk_full" : "write_failed", "%s", fault);
 	rocksdb_free(fault);
 	return status;
 }
@@ -245,8 +246,8 @@ static gh_status db_check_format(struct embedded_db *db, bool *ret_missing, gh_e
 		status = gh_fail(ret_err, GH_IO, "format_unreadable", "%s: the format version is malformed", db->path);
 	else if (format > EMBEDDED_DB_FORMAT)
 		status = gh_fail(ret_err, GH_INVALID, "format_newer",
-			"%s has format version %u, this program knows up to %d: use a newer gatehouse", db->directory, format,
-			EMBEDDED_DB_FORMAT);
+			"%s has format version %u, this program knows up to %d: use a newer gatehouse", db->directory,
+			format, EMBEDDED_DB_FORMAT);
 	rocksdb_pinnableslice_destroy(slice);
 	return status;
 }
@@ -299,7 +300,8 @@ static gh_status db_leap(struct embedded_db *db, uint64_t marked, gh_error *ret_
 {
 	for (uint32_t p = 0; p < db->last.partitions; p++) {
 		struct chunk_place *place = &db->last.places[p];
-		*place = (struct chunk_place){.next = place->next + place->count + (marked - db->commit) * db->records_max};
+		*place = (struct chunk_place){
+			.next = place->next + place->count + (marked - db->commit) * db->records_max};
 	}
 	uint8_t key[8], value[CHUNK_INDEX_BYTES_MAX];
 	embedded_db_commit_key(marked, key);
@@ -322,9 +324,10 @@ static gh_status db_check_mark(struct embedded_db *db, gh_error *ret_err)
 	if (!db->accept_loss)
 		return gh_fail(ret_err, GH_IO, "acknowledged_data_missing",
 			"%s: %llu acknowledged commits are missing after commit %llu; restore a copy, or go on without them "
-			"(accept loss)", db->directory, missing, found);
-	snprintf(db->recovery, sizeof db->recovery, "went on without %llu acknowledged commits missing after commit %llu",
-		missing, found);
+			"(accept loss)",
+			db->directory, missing, found);
+	snprintf(db->recovery, sizeof db->recovery,
+		"went on without %llu acknowledged commits missing after commit %llu", missing, found);
 	return db_leap(db, marked, ret_err);
 }
 
@@ -363,7 +366,8 @@ static gh_status db_open_mark(struct embedded_db *db, bool existed, bool must_ex
 	if (status == GH_NOT_FOUND && existed)
 		return gh_fail(ret_err, GH_IO, "mark_missing",
 			"%s/mark is missing: whether acknowledged data is missing too cannot be told; restore it, or go on "
-			"(accept loss)", db->directory);
+			"(accept loss)",
+			db->directory);
 	if (status == GH_OK && db->mark.fresh && existed)
 		snprintf(db->recovery, sizeof db->recovery, "went on without the mark file: losses cannot be told");
 	return status;

@@ -29,13 +29,13 @@ struct embedded_db {
 	rocksdb_t *rocks; /* NULL while it cannot be opened */
 	rocksdb_column_family_handle_t *families[DB_FAMILY_COUNT];
 	rocksdb_options_t *options;
-	rocksdb_readoptions_t *read;      /* checksums verified */
-	rocksdb_writeoptions_t *write;    /* synced */
+	rocksdb_readoptions_t *read;   /* checksums verified */
+	rocksdb_writeoptions_t *write; /* synced */
 	struct mark mark;
 	char *directory;
-	char *path; /* of the database */
-	uint64_t commit;          /* the last one recovery found; 0 = none */
-	struct chunk_index last;  /* and its index record */
+	char *path;              /* of the database */
+	uint64_t commit;         /* the last one recovery found; 0 = none */
+	struct chunk_index last; /* and its index record */
 	char recovery[GH_ERROR_TEXT_MAX];
 	bool accept_loss;
 	uint64_t records_max; /* in one commit */

@@ -81,7 +81,8 @@ static gh_status fetch_start(struct fetch *f, rocksdb_iterator_t *it, const stru
 	return status == GH_NOT_FOUND ? GH_IO : status;
 }
 
-static gh_status fetch_walk(struct fetch *f, rocksdb_iterator_t *it, const struct embedded_log *log, struct reader_hint *hint)
+static gh_status fetch_walk(
+	struct fetch *f, rocksdb_iterator_t *it, const struct embedded_log *log, struct reader_hint *hint)
 {
 	uint64_t commit;
 	struct chunk_index index;
@@ -108,7 +109,8 @@ static gh_status fetch_open(struct fetch *f, struct embedded_log *log, struct re
 	gh_status status = GH_UNAVAILABLE;
 	pthread_rwlock_rdlock(&f->db->lock);
 	if (f->db->rocks) {
-		rocksdb_iterator_t *it = rocksdb_create_iterator_cf(f->db->rocks, f->db->read, f->db->families[DB_INDEX]);
+		rocksdb_iterator_t *it =
+			rocksdb_create_iterator_cf(f->db->rocks, f->db->read, f->db->families[DB_INDEX]);
 		status = fetch_walk(f, it, log, hint);
 		rocksdb_iter_destroy(it);
 	}

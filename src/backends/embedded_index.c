@@ -15,7 +15,8 @@ static gh_status index_current(rocksdb_iterator_t *it, uint64_t *ret_commit, str
 	return *ret_commit && chunk_index_decode((gh_bytes){(const uint8_t *)value, len}, ret_index) ? GH_OK : GH_IO;
 }
 
-gh_status embedded_index_seek(rocksdb_iterator_t *it, uint64_t commit, uint64_t *ret_commit, struct chunk_index *ret_index)
+gh_status embedded_index_seek(
+	rocksdb_iterator_t *it, uint64_t commit, uint64_t *ret_commit, struct chunk_index *ret_index)
 {
 	uint8_t key[8];
 	embedded_db_commit_key(commit, key);

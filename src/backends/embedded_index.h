@@ -10,7 +10,8 @@
 #include "src/backends/embedded_db.h"
 
 /* The first record at or after `commit`.  GH_NOT_FOUND past the end; GH_IO: unreadable or malformed. */
-gh_status embedded_index_seek(rocksdb_iterator_t *it, uint64_t commit, uint64_t *ret_commit, struct chunk_index *ret_index);
+gh_status embedded_index_seek(
+	rocksdb_iterator_t *it, uint64_t commit, uint64_t *ret_commit, struct chunk_index *ret_index);
 /* The one after it. */
 gh_status embedded_index_next(rocksdb_iterator_t *it, uint64_t *ret_commit, struct chunk_index *ret_index);
 

@@ -242,11 +242,13 @@ size_t embedded_log_take(struct embedded_log *log)
 	return log->item_count;
 }
 
-gh_status embedded_log_put(struct embedded_log *log, struct embedded_db *db, rocksdb_writebatch_t *batch, uint64_t commit)
+gh_status embedded_log_put(
+	struct embedded_log *log, struct embedded_db *db, rocksdb_writebatch_t *batch, uint64_t commit)
 {
 	chunk_begin(&log->builder);
 	for (size_t i = 0; i < log->item_count; i++)
-		chunk_count(&log->builder, log->items[i].partition, gh_message_encoded(log->items[i].slot->message).len);
+		chunk_count(
+			&log->builder, log->items[i].partition, gh_message_encoded(log->items[i].slot->message).len);
 	if (!chunk_layout(&log->builder, log->index))
 		return GH_NO_MEMORY;
 	if (log->item_count == 0)

@@ -37,7 +37,7 @@ struct embedded_log {
 	atomic_bool full;    /* over the high mark, not yet under the low one */
 	atomic_bool stopped; /* disk reserve or a fault: nothing is taken */
 
-	_Atomic uint64_t ends[CHUNK_PARTITIONS_MAX];   /* synced */
+	_Atomic uint64_t ends[CHUNK_PARTITIONS_MAX]; /* synced */
 	_Atomic uint64_t floors[CHUNK_PARTITIONS_MAX];
 	_Atomic uint64_t commit_last;  /* synced */
 	_Atomic uint64_t commit_floor; /* first commit kept */
@@ -71,7 +71,8 @@ bool embedded_log_idle(struct embedded_log *log);      /* nothing waits and noth
 /* Takes what waits, up to the commit limits, and returns how many records. */
 size_t embedded_log_take(struct embedded_log *log);
 /* Adds the chunk of what was taken, if any, and completes `index` for this commit.  GH_NO_MEMORY: nothing was added. */
-gh_status embedded_log_put(struct embedded_log *log, struct embedded_db *db, rocksdb_writebatch_t *batch, uint64_t commit);
+gh_status embedded_log_put(
+	struct embedded_log *log, struct embedded_db *db, rocksdb_writebatch_t *batch, uint64_t commit);
 /* The commit ended so: moves the ends, completes the records taken, frees ports nobody wants. */
 void embedded_log_complete(struct embedded_log *log, gh_status status, uint64_t commit);
 /* Closing: completes what was never taken, and cuts the ports loose from the log. */

@@ -32,8 +32,8 @@ static gh_status queue_check(const gh_backend_config *config, gh_error *ret_err)
 }
 
 /* The number in the database, or for a new queue the one asked for, committed before anything else. */
-static gh_status queue_partitions(
-	struct embedded_writer *w, const gh_backend_config *config, uint32_t *ret_partitions, bool *ret_new, gh_error *ret_err)
+static gh_status queue_partitions(struct embedded_writer *w, const gh_backend_config *config, uint32_t *ret_partitions,
+	bool *ret_new, gh_error *ret_err)
 {
 	uint32_t have = embedded_writer_partitions(w), asked = config->partitions;
 	*ret_new = have == 0;
@@ -81,7 +81,8 @@ static gh_status queue_find_store(struct gh_backend *q, const gh_backend_config 
 		return status;
 	}
 	if (config->store->ops != &embedded_store)
-		return gh_fail(ret_err, GH_INVALID, "store_kind", "the embedded queue lives in the embedded store only");
+		return gh_fail(
+			ret_err, GH_INVALID, "store_kind", "the embedded queue lives in the embedded store only");
 	q->store = embedded_store_of(config->store);
 	return GH_OK;
 }
@@ -198,7 +199,8 @@ static void queue_health(gh_backend *q, gh_health *ret_health)
 	pthread_rwlock_rdlock(&db->lock);
 	static const int families[] = {DB_CHUNKS, DB_INDEX};
 	for (size_t i = 0; db->rocks && i < sizeof families / sizeof *families; i++) {
-		static const char *const properties[] = {"rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"};
+		static const char *const properties[] = {
+			"rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"};
 		for (size_t k = 0; k < sizeof properties / sizeof *properties; k++) {
 			uint64_t bytes = 0;
 			rocksdb_property_int_cf(db->rocks, db->families[families[i]], properties[k], &bytes);

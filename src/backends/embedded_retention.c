@@ -79,8 +79,8 @@ static struct retention_file *retention_files(rocksdb_t *rocks, size_t *ret_coun
 		size_t len;
 		const char *key = rocksdb_livefiles_largestkey(live, i, &len);
 		if (chunks && rocksdb_livefiles_level(live, i) > 0)
-			files[(*ret_count)++] =
-				(struct retention_file){embedded_db_commit_of(key, len), rocksdb_livefiles_size(live, i)};
+			files[(*ret_count)++] = (struct retention_file){
+				embedded_db_commit_of(key, len), rocksdb_livefiles_size(live, i)};
 	}
 	rocksdb_livefiles_destroy(live);
 	return files;
@@ -141,8 +141,8 @@ static void retention_drop(struct embedded_db *db, uint64_t floor)
 }
 
 /* Under the database's lock: the new floor and the record that stands there; GH_NOT_FOUND: no reason to move. */
-static gh_status retention_decide(struct embedded_writer *w, struct embedded_log *log, uint64_t wall_ms, uint64_t *ret_floor,
-	struct chunk_index *ret_index)
+static gh_status retention_decide(struct embedded_writer *w, struct embedded_log *log, uint64_t wall_ms,
+	uint64_t *ret_floor, struct chunk_index *ret_index)
 {
 	struct embedded_db *db = w->db;
 	uint64_t now = atomic_load(&log->commit_floor), floor = now, last = atomic_load(&log->commit_last), found;

@@ -12,8 +12,8 @@ struct gh_store_port {
 	struct embedded_store *owner;
 };
 
-gh_status embedded_store_open_with(const gh_store_config *config, const struct embedded_seams *seams,
-	gh_store **ret_store, gh_error *ret_err)
+gh_status embedded_store_open_with(
+	const gh_store_config *config, const struct embedded_seams *seams, gh_store **ret_store, gh_error *ret_err)
 {
 	struct embedded_store *s = calloc(1, sizeof *s);
 	if (!s)
@@ -132,12 +132,18 @@ static gh_status store_check(const gh_store_write *writes, size_t n)
 static const char *store_reason(gh_status status)
 {
 	switch (status) {
-	case GH_CONFLICT: return "it was changed meanwhile";
-	case GH_TOO_LARGE: return "too many writes in one transaction";
-	case GH_NO_SPACE: return "no space left on the disk";
-	case GH_UNKNOWN: return "the disk did not confirm it; it may or may not have been stored";
-	case GH_UNAVAILABLE: return "the store takes no writes since one failed; restart needed";
-	default: return "the store could not write it";
+	case GH_CONFLICT:
+		return "it was changed meanwhile";
+	case GH_TOO_LARGE:
+		return "too many writes in one transaction";
+	case GH_NO_SPACE:
+		return "no space left on the disk";
+	case GH_UNKNOWN:
+		return "the disk did not confirm it; it may or may not have been stored";
+	case GH_UNAVAILABLE:
+		return "the store takes no writes since one failed; restart needed";
+	default:
+		return "the store could not write it";
 	}
 }
 

@@ -18,7 +18,7 @@ static inline struct embedded_store *embedded_store_of(gh_store *store)
 }
 
 /* As embedded_store.open, with clocks and disk of the caller's choice (copied). */
-gh_status embedded_store_open_with(const gh_store_config *config, const struct embedded_seams *seams,
-	gh_store **ret_store, gh_error *ret_err);
+gh_status embedded_store_open_with(
+	const gh_store_config *config, const struct embedded_seams *seams, gh_store **ret_store, gh_error *ret_err);
 
 #endif

@@ -50,8 +50,8 @@ static void writer_put_index(struct embedded_writer *w, uint64_t commit)
 		w->index.time_ms = wall_ms;
 	uint8_t key[8], value[CHUNK_INDEX_BYTES_MAX];
 	embedded_db_commit_key(commit, key);
-	rocksdb_writebatch_put_cf(w->batch, w->db->families[DB_INDEX], (const char *)key, sizeof key, (const char *)value,
-		chunk_index_encode(&w->index, value));
+	rocksdb_writebatch_put_cf(w->batch, w->db->families[DB_INDEX], (const char *)key, sizeof key,
+		(const char *)value, chunk_index_encode(&w->index, value));
 }
 
 static gh_status writer_write(struct embedded_writer *w, uint64_t commit, gh_error *err)
@@ -337,7 +337,8 @@ gh_status embedded_writer_drain(struct embedded_writer *w, uint64_t deadline_ms)
 	struct timespec until = writer_after(deadline_ms * 1000);
 	gh_status status = GH_OK;
 	pthread_mutex_lock(&w->lock);
-	while (status == GH_OK && (w->busy || atomic_load(&w->waiting_count) > 0 || (w->log && !embedded_log_idle(w->log))))
+	while (status == GH_OK &&
+		(w->busy || atomic_load(&w->waiting_count) > 0 || (w->log && !embedded_log_idle(w->log))))
 		if (pthread_cond_timedwait(&w->finished, &w->lock, &until) == ETIMEDOUT)
 			status = GH_AGAIN;
 	pthread_mutex_unlock(&w->lock);

@@ -39,7 +39,7 @@ struct embedded_writer {
 	_Atomic(enum writer_state) state;
 	atomic_bool reserve_reached;
 	char fault[GH_ERROR_TEXT_MAX - 40]; /* why not good; under lock */
-	_Atomic uint64_t commits; /* since open */
+	_Atomic uint64_t commits;           /* since open */
 
 	/* the thread's alone, but for joining a queue between two rounds */
 	uint64_t commit; /* number of the last one */

@@ -226,7 +226,8 @@ static gh_status memory_transact(struct memory_store *s, const gh_store_write *w
 static gh_status memory_store_commit(gh_store *store, const gh_store_write *writes, size_t n, gh_error *ret_err)
 {
 	gh_status status = memory_transact(memory_store_of(store), writes, n);
-	return status == GH_OK ? GH_OK : gh_fail(ret_err, status, "store_commit", "not written: %s", gh_status_name(status));
+	return status == GH_OK ? GH_OK
+			       : gh_fail(ret_err, status, "store_commit", "not written: %s", gh_status_name(status));
 }
 
 static gh_store_port *memory_store_attach(gh_store *store)

@@ -35,7 +35,7 @@ struct ring {
 	gh_completion *fetched; /* answered reads, oldest first */
 	size_t fetched_count;
 	size_t fetch_cap;
-	size_t fetch_open; /* asked, not reaped; the loop thread's */
+	size_t fetch_open;           /* asked, not reaped; the loop thread's */
 	_Atomic size_t fetched_hint; /* = fetched_count, to be looked at without the lock */
 };
 
@@ -57,7 +57,7 @@ bool ring_fetch_open(struct ring *r);
 
 /* ---- the engine ---- */
 
-size_t ring_waiting(const struct ring *r); /* submitted, not taken */
+size_t ring_waiting(const struct ring *r);   /* submitted, not taken */
 struct ring_slot *ring_take(struct ring *r); /* the next one; there must be one */
 /* The oldest `count` taken ones are done (their slots say how). */
 void ring_complete(struct ring *r, size_t count);

@@ -20,7 +20,7 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t cap_max);
-void buf_done(struct buf *b); /* frees; b is empty and usable again */
+void buf_done(struct buf *b);  /* frees; b is empty and usable again */
 void buf_clear(struct buf *b); /* keeps the memory, forgets a failure */
 /* Makes room for n more bytes; false (and failed) when that cannot be. */
 bool buf_reserve(struct buf *b, size_t n);

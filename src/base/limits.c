@@ -27,8 +27,8 @@ const struct limits_row *limits_find(const char *name)
 gh_status limits_set(gh_limits *limits, const struct limits_row *row, uint64_t value, gh_error *ret_err)
 {
 	if (value < row->min || value > row->max)
-		return gh_fail(ret_err, GH_INVALID, "limit_range", "%s is %" PRIu64 ", allowed is %" PRIu64 " to %" PRIu64,
-			row->name, value, row->min, row->max);
+		return gh_fail(ret_err, GH_INVALID, "limit_range",
+			"%s is %" PRIu64 ", allowed is %" PRIu64 " to %" PRIu64, row->name, value, row->min, row->max);
 	memcpy((char *)limits + row->offset, &value, sizeof value);
 	return GH_OK;
 }

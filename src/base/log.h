@@ -12,7 +12,7 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_LEVEL_COUNT };
 
 struct log {
 	enum log_level level;
-	uint64_t (*wall_ms)(void); /* passed in; NULL = lines carry no time */
+	uint64_t (*wall_ms)(void);                                  /* passed in; NULL = lines carry no time */
 	void (*write)(void *context, const char *line, size_t len); /* a whole line with its newline */
 	void *context;
 };

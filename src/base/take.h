@@ -13,7 +13,7 @@
 		taken_;                                                                                                \
 	})
 
-#define GH_CONTAINER(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define GH_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /* For GH_CLEANUP on any heap pointer. */
 static inline void take_free(void *pointer_to_pointer)

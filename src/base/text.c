@@ -104,7 +104,7 @@ void text_base64_encode(const uint8_t *bytes, size_t n, char *ret_text)
 	for (size_t i = 0; i < n; i += 3) {
 		size_t left = n - i;
 		uint32_t bits = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-			(left > 2 ? bytes[i + 2] : 0);
+				(left > 2 ? bytes[i + 2] : 0);
 		*out++ = base64_alphabet[bits >> 18];
 		*out++ = base64_alphabet[bits >> 12 & 63];
 		*out++ = left > 1 ? base64_alphabet[bits >> 6 & 63] : '=';

@@ -13,8 +13,8 @@
 
 static void check_tls(const struct config *config, struct config_problems *problems)
 {
-	struct tls_config tls = {config->tls.certificate_file, config->tls.key_file, config->tls.second_certificate_file,
-		config->tls.second_key_file, NULL};
+	struct tls_config tls = {config->tls.certificate_file, config->tls.key_file,
+		config->tls.second_certificate_file, config->tls.second_key_file, NULL};
 	struct tls_context *context;
 	gh_error err;
 	if (tls_context_new(&tls, &context, &err) == GH_OK)
@@ -54,7 +54,9 @@ int cli_check(int argc, char **argv)
 		{.name = "-c", .text = &file, .value = "FILE", .help = "the configuration; - reads standard input"},
 		{.name = NULL},
 	};
-	struct options options = {.command = "check", .arguments = "", .rows = rows,
+	struct options options = {.command = "check",
+		.arguments = "",
+		.rows = rows,
 		.help = "Reads the configuration, loads its certificates and looks at its data folder.  Prints each problem as\n"
 			"file:line:col: message and exits 1, or says that all is well and exits 0."};
 	int code = options_parse(&options, argc, argv);

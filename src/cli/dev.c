@@ -36,21 +36,37 @@ static int dev_parse(int argc, char **argv, struct dev_options *o)
 {
 	uint64_t amqp = UINT64_MAX, https = UINT64_MAX, admin = UINT64_MAX;
 	const struct options_row rows[] = {
-		{.name = "--dir", .text = &o->directory, .value = "DIR",
+		{.name = "--dir",
+			.text = &o->directory,
+			.value = "DIR",
 			.help = "folder of everything it keeps; default $GATEHOUSE_DIR, $XDG_STATE_HOME/gatehouse or "
 				"~/.local/state/gatehouse"},
-		{.name = "--host", .text = &o->host, .value = "NAME", .help = "host name of the hub; default localhost"},
-		{.name = "--mqtt-port", .number = &o->mqtt_port, .value = "N",
+		{.name = "--host",
+			.text = &o->host,
+			.value = "NAME",
+			.help = "host name of the hub; default localhost"},
+		{.name = "--mqtt-port",
+			.number = &o->mqtt_port,
+			.value = "N",
 			.help = "MQTT over TLS; default 8883, 0 picks a free one"},
-		{.name = "--amqp-port", .number = &amqp, .value = "N", .help = "taken; AMQP comes with a later version"},
-		{.name = "--https-port", .number = &https, .value = "N", .help = "taken; HTTPS comes with a later version"},
+		{.name = "--amqp-port",
+			.number = &amqp,
+			.value = "N",
+			.help = "taken; AMQP comes with a later version"},
+		{.name = "--https-port",
+			.number = &https,
+			.value = "N",
+			.help = "taken; HTTPS comes with a later version"},
 		{.name = "--admin-port", .number = &admin, .value = "N", .help = "taken; comes with a later version"},
-		{.name = "--accept-loss", .flag = &o->accept_loss,
+		{.name = "--accept-loss",
+			.flag = &o->accept_loss,
 			.help = "start although acknowledged messages are missing from the store"},
 		{.name = "--json", .flag = &o->json, .help = "print one JSON line when connections are accepted"},
 		{.name = NULL},
 	};
-	struct options options = {.command = "dev", .arguments = "", .rows = rows,
+	struct options options = {.command = "dev",
+		.arguments = "",
+		.rows = rows,
 		.help = "A complete hub on this machine: certificates, policies and a first device are made in the folder."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
@@ -103,12 +119,12 @@ static gh_status dev_device(const struct registry *registry, json_t **ret_device
 
 static json_t *dev_facts(const struct dev_options *options, const char *directory, uint16_t port, const json_t *device)
 {
-	const char *key = json_string_value(
-		json_object_get(json_object_get(json_object_get(device, "authentication"), "symmetricKey"), "primaryKey"));
-	return json_pack("{s:s, s:i, s:s+, s:i, s:s, s:s, s:s++++}", "hostName", options->host, "mqttPort", (int)port, "caFile",
-		directory, "/ca.pem", "pid", (int)getpid(), "dataDir", directory, "deviceId", DEV_DEVICE_ID,
-		"deviceConnectionString", "HostName=", options->host, ";DeviceId=" DEV_DEVICE_ID ";SharedAccessKey=",
-		key ? key : "", "");
+	const char *key = json_string_value(json_object_get(
+		json_object_get(json_object_get(device, "authentication"), "symmetricKey"), "primaryKey"));
+	return json_pack("{s:s, s:i, s:s+, s:i, s:s, s:s, s:s++++}", "hostName", options->host, "mqttPort", (int)port,
+		"caFile", directory, "/ca.pem", "pid", (int)getpid(), "dataDir", directory, "deviceId", DEV_DEVICE_ID,
+		"deviceConnectionString", "HostName=", options->host,
+		";DeviceId=" DEV_DEVICE_ID ";SharedAccessKey=", key ? key : "", "");
 }
 
 static const char *dev_fact(const json_t *facts, const char *name)
@@ -129,7 +145,8 @@ static void dev_say(const struct dev_options *options, const json_t *facts)
 		       "  CA          %s\n"
 		       "What it receives: gatehouse tail --dir %s\n",
 			options->host, port, dev_fact(facts, "dataDir"), dev_fact(facts, "deviceId"),
-			dev_fact(facts, "deviceConnectionString"), dev_fact(facts, "caFile"), dev_fact(facts, "dataDir"));
+			dev_fact(facts, "deviceConnectionString"), dev_fact(facts, "caFile"),
+			dev_fact(facts, "dataDir"));
 		if (port != DEV_MQTT_PORT)
 			printf("Clients that cannot be told a port: GatewayHostName=%s:%lld in the connection string\n",
 				options->host, port);
@@ -137,7 +154,8 @@ static void dev_say(const struct dev_options *options, const json_t *facts)
 	fflush(stdout);
 }
 
-static gh_status dev_serve(const struct dev_options *options, const struct config *config, const struct log *log, gh_error *err)
+static gh_status dev_serve(
+	const struct dev_options *options, const struct config *config, const struct log *log, gh_error *err)
 {
 	struct gateway *gateway = NULL;
 	json_t *device = NULL;
@@ -187,7 +205,8 @@ int cli_dev(int argc, char **argv)
 	if (code != OPTIONS_GO)
 		return code;
 	if (options.not_yet)
-		log_event(&log, LOG_WARNING, "not_served", "text=\"AMQP, HTTPS and TCP admin listeners come with later versions\"");
+		log_event(&log, LOG_WARNING, "not_served",
+			"text=\"AMQP, HTTPS and TCP admin listeners come with later versions\"");
 	gh_error err = {0};
 	if (dev_run(&options, &log, &err) == GH_OK)
 		return CLI_DONE;

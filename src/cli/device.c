@@ -32,7 +32,8 @@ static void device_line(const char *name, const char *value)
 /* For people: what one needs to connect the device. */
 static void device_print(const json_t *result)
 {
-	const json_t *document = json_object_get(result, "document"), *strings = json_object_get(result, "connectionStrings");
+	const json_t *document = json_object_get(result, "document"),
+		     *strings = json_object_get(result, "connectionStrings");
 	const json_t *auth = json_object_get(document, "authentication"), *keys = json_object_get(auth, "symmetricKey");
 	const json_t *prints = json_object_get(auth, "x509Thumbprint");
 	device_line("device", device_text(document, "deviceId"));
@@ -81,24 +82,38 @@ static json_t *device_document(const struct options *options, const struct devic
 {
 	json_t *keys = json_pack("{s:s*, s:s*}", "primaryKey", change->primary, "secondaryKey", change->secondary);
 	json_t *auth = json_pack("{s:s, s:o}", "type", "sas", "symmetricKey", keys);
-	return json_pack("{s:s, s:s*, s:s*, s:o}", "deviceId", options->argument[0], "moduleId", change->module, "status",
-		change->module ? NULL : change->disabled ? "disabled" : "enabled", "authentication", auth);
+	return json_pack("{s:s, s:s*, s:s*, s:o}", "deviceId", options->argument[0], "moduleId", change->module,
+		"status",
+		change->module     ? NULL
+		: change->disabled ? "disabled"
+				   : "enabled",
+		"authentication", auth);
 }
 
 static int device_create(int argc, char **argv)
 {
 	struct device_change change = {.module = NULL};
 	const struct options_row rows[] = {
-		{.name = "--primary-key", .text = &change.primary, .value = "B64", .help = "base64 of 16 to 64 bytes; made when absent"},
-		{.name = "--secondary-key", .text = &change.secondary, .value = "B64", .help = "given with the other or not at all"},
+		{.name = "--primary-key",
+			.text = &change.primary,
+			.value = "B64",
+			.help = "base64 of 16 to 64 bytes; made when absent"},
+		{.name = "--secondary-key",
+			.text = &change.secondary,
+			.value = "B64",
+			.help = "given with the other or not at all"},
 		{.name = "--disabled", .flag = &change.disabled, .help = "may not connect until it is enabled"},
 		{.name = "--module", .text = &change.module, .value = "M", .help = "create module M of device ID"},
 		{.name = "--json", .flag = &change.as_json, .help = "print the identity document"},
 		TARGET_ROWS(change.where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "device create", .arguments = "ID", .arguments_min = 1, .arguments_max = 1,
-		.rows = rows, .help = "Creates an identity and prints it, with its connection strings."};
+	struct options options = {.command = "device create",
+		.arguments = "ID",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.rows = rows,
+		.help = "Creates an identity and prints it, with its connection strings."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
 		return code;
@@ -111,7 +126,8 @@ static int device_create(int argc, char **argv)
 	json_t *result = NULL;
 	gh_status status = target_open(&target, &change.where, TARGET_WRITE, &err);
 	if (status == GH_OK)
-		status = target_call(&target, target_request("device.create", "{s:o}", "document", device_document(&options, &change)),
+		status = target_call(&target,
+			target_request("device.create", "{s:o}", "document", device_document(&options, &change)),
 			&result, &err);
 	return device_finish(&options, &target, status, &err, result, change.as_json);
 }
@@ -129,7 +145,11 @@ static int device_one(const char *command, const char *op, const char *help, boo
 		{.name = shows ? "--json" : NULL, .flag = &as_json, .help = "print the identity document"},
 		{.name = NULL},
 	};
-	struct options options = {.command = command, .arguments = "ID", .arguments_min = 1, .arguments_max = 1, .rows = rows,
+	struct options options = {.command = command,
+		.arguments = "ID",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.rows = rows,
 		.help = help};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
@@ -139,8 +159,10 @@ static int device_one(const char *command, const char *op, const char *help, boo
 	json_t *result = NULL;
 	gh_status status = target_open(&target, &where, TARGET_READ, &err);
 	if (status == GH_OK)
-		status = target_call(&target, target_request(op, "{s:s, s:s?, s:s*}", "deviceId", options.argument[0], "moduleId",
-			module, "etag", shows ? NULL : "*"), &result, &err);
+		status = target_call(&target,
+			target_request(op, "{s:s, s:s?, s:s*}", "deviceId", options.argument[0], "moduleId", module,
+				"etag", shows ? NULL : "*"),
+			&result, &err);
 	if (!shows) {
 		json_decref(result);
 		result = NULL;
@@ -150,8 +172,8 @@ static int device_one(const char *command, const char *op, const char *help, boo
 
 static int device_show(int argc, char **argv)
 {
-	return device_one("device show", "device.show", "Prints an identity, its keys and its connection strings.", true, argc,
-		argv);
+	return device_one("device show", "device.show", "Prints an identity, its keys and its connection strings.",
+		true, argc, argv);
 }
 
 static int device_delete(int argc, char **argv)
@@ -163,7 +185,8 @@ static int device_delete(int argc, char **argv)
 /* ---- update ---- */
 
 /* Sets a key: the text given, or a fresh one when regenerate names the slot. */
-static void device_set_key(json_t *keys, const char *member, const char *slot, const char *given, const char *regenerate)
+static void device_set_key(
+	json_t *keys, const char *member, const char *slot, const char *given, const char *regenerate)
 {
 	char fresh[45];
 	bool make = regenerate && (strcmp(regenerate, slot) == 0 || strcmp(regenerate, "both") == 0);
@@ -187,15 +210,16 @@ static gh_status device_update_once(struct target *target, const char *id, const
 	json_t **ret_result, gh_error *ret_err)
 {
 	json_t *found;
-	gh_status status = target_call(target, target_request("device.show", "{s:s, s:s?}", "deviceId", id, "moduleId",
-		change->module), &found, ret_err);
+	gh_status status = target_call(target,
+		target_request("device.show", "{s:s, s:s?}", "deviceId", id, "moduleId", change->module), &found,
+		ret_err);
 	if (status != GH_OK)
 		return status;
 	json_t *document = json_deep_copy(json_object_get(found, "document"));
 	json_decref(found);
 	device_apply(document, change);
-	json_t *request = target_request("device.update", "{s:s, s:o}", "etag", device_text(document, "etag"), "document",
-		document);
+	json_t *request = target_request(
+		"device.update", "{s:s, s:o}", "etag", device_text(document, "etag"), "document", document);
 	return target_call(target, request, ret_result, ret_err);
 }
 
@@ -206,7 +230,8 @@ static int device_update_check(const struct options *options, const struct devic
 	for (size_t i = 0; !known && i < sizeof slots / sizeof *slots; i++)
 		known = strcmp(change->regenerate, slots[i]) == 0;
 	if (!known)
-		return options_wrong(options, "--regenerate is primary, secondary or both, not \"%s\"", change->regenerate);
+		return options_wrong(
+			options, "--regenerate is primary, secondary or both, not \"%s\"", change->regenerate);
 	if (change->enable && change->disabled)
 		return options_wrong(options, "--enable and --disable exclude each other");
 	if (change->module && (change->enable || change->disabled))
@@ -225,17 +250,26 @@ static int device_update(int argc, char **argv)
 		{.name = "--enable", .flag = &change.enable, .help = "may connect again"},
 		{.name = "--disable", .flag = &change.disabled, .help = "may not connect; connections are closed"},
 		{.name = "--enabled", .flag = &change.enable, .help = "the same as --enable"},
-		{.name = "--disabled", .flag = &change.disabled, .help = "the same as --disable, as `device create` calls it"},
+		{.name = "--disabled",
+			.flag = &change.disabled,
+			.help = "the same as --disable, as `device create` calls it"},
 		{.name = "--primary-key", .text = &change.primary, .value = "B64", .help = "base64 of 16 to 64 bytes"},
 		{.name = "--secondary-key", .text = &change.secondary, .value = "B64", .help = "the same"},
-		{.name = "--regenerate", .text = &change.regenerate, .value = "WHICH", .help = "primary, secondary or both: fresh keys"},
+		{.name = "--regenerate",
+			.text = &change.regenerate,
+			.value = "WHICH",
+			.help = "primary, secondary or both: fresh keys"},
 		{.name = "--module", .text = &change.module, .value = "M", .help = "module M of device ID"},
 		{.name = "--json", .flag = &change.as_json, .help = "print the identity document"},
 		TARGET_ROWS(change.where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "device update", .arguments = "ID", .arguments_min = 1, .arguments_max = 1,
-		.rows = rows, .help = "Changes an identity and prints it.  What is not named stays."};
+	struct options options = {.command = "device update",
+		.arguments = "ID",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.rows = rows,
+		.help = "Changes an identity and prints it.  What is not named stays."};
 	int code = options_parse(&options, argc, argv);
 	if (code == OPTIONS_GO)
 		code = device_update_check(&options, &change);
@@ -265,7 +299,7 @@ static void device_print_row(const json_t *document)
 
 struct device_list {
 	bool as_json;
-	json_t *all;  /* as_json: gathered, so that one array comes out */
+	json_t *all; /* as_json: gathered, so that one array comes out */
 	bool headed;
 };
 
@@ -291,7 +325,10 @@ static int device_list(int argc, char **argv)
 		TARGET_ROWS(where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "device list", .arguments = "[ID]", .arguments_max = 1, .rows = rows,
+	struct options options = {.command = "device list",
+		.arguments = "[ID]",
+		.arguments_max = 1,
+		.rows = rows,
 		.help = "Lists the devices or, with ID, the modules of that device."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)

@@ -24,8 +24,7 @@ gh_status device_bulk_pages(struct target *target, const char *op, const char *d
 		if (status != GH_OK)
 			return status;
 		page = next_page;
-		json_array_foreach(json_object_get(page, "documents"), index, document)
-			visit(context, document);
+		json_array_foreach(json_object_get(page, "documents"), index, document) visit(context, document);
 		after = json_string_value(json_object_get(page, "next"));
 	} while (after);
 	json_decref(page);
@@ -45,7 +44,9 @@ int device_bulk_export(int argc, char **argv)
 {
 	struct target_where where = {NULL, NULL};
 	const struct options_row rows[] = {TARGET_ROWS(where), {.name = NULL}};
-	struct options options = {.command = "device export", .arguments = "", .rows = rows,
+	struct options options = {.command = "device export",
+		.arguments = "",
+		.rows = rows,
 		.help = "Prints all identities, keys included, one JSON document a line; each device is followed by its modules.\n"
 			"`device import` takes the same form."};
 	int code = options_parse(&options, argc, argv);
@@ -58,7 +59,8 @@ int device_bulk_export(int argc, char **argv)
 		status = device_bulk_pages(&target, "device.export", NULL, bulk_print, NULL, &err);
 	errno = 0;
 	if (status == GH_OK && (fflush(stdout) != 0 || ferror(stdout)))
-		status = gh_fail(&err, GH_IO, "output", "not all was printed%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
+		status = gh_fail(&err, GH_IO, "output", "not all was printed%s%s", errno ? ": " : "",
+			errno ? strerror(errno) : "");
 	code = status == GH_OK ? CLI_DONE : target_failed(&options, &err);
 	target_close(&target);
 	return code;
@@ -92,8 +94,8 @@ static gh_status bulk_flush(struct bulk_import *import, gh_error *ret_err)
 	if (json_array_size(import->lines) == 0)
 		return GH_OK;
 	json_t *result;
-	json_t *request = target_request("device.import", "{s:O, s:I}", "lines", import->lines, "firstLine",
-		(json_int_t)import->first);
+	json_t *request = target_request(
+		"device.import", "{s:O, s:I}", "lines", import->lines, "firstLine", (json_int_t)import->first);
 	gh_status status = target_call(import->target, request, &result, ret_err);
 	if (status != GH_OK)
 		return status;
@@ -115,7 +117,8 @@ static gh_status bulk_line(struct bulk_import *import, const char *text, size_t 
 	import->number++;
 	json_t *line = json_stringn(text, len);
 	if (!line)
-		return gh_fail(ret_err, GH_INVALID, "import_line", "line %llu: not UTF-8", (unsigned long long)import->number);
+		return gh_fail(
+			ret_err, GH_INVALID, "import_line", "line %llu: not UTF-8", (unsigned long long)import->number);
 	size_t bytes = bulk_json_bytes(text, len);
 	if (import->bytes + bytes > import->target->limits.admin_line_bytes_max ||
 		json_array_size(import->lines) == BULK_BATCH_LINES) {
@@ -145,8 +148,8 @@ static gh_status bulk_read(struct bulk_import *import, FILE *file, gh_error *ret
 		if (c != '\n' && c != EOF) {
 			text[len++] = (char)c;
 			if (len + 1 == cap)
-				status = gh_fail(ret_err, GH_TOO_LARGE, "import_line", "line %llu: longer than %llu bytes",
-					(unsigned long long)import->number + 1,
+				status = gh_fail(ret_err, GH_TOO_LARGE, "import_line",
+					"line %llu: longer than %llu bytes", (unsigned long long)import->number + 1,
 					(unsigned long long)import->target->limits.device_import_line_bytes_max);
 			continue;
 		}
@@ -166,9 +169,13 @@ int device_bulk_import(int argc, char **argv)
 {
 	struct target_where where = {NULL, NULL};
 	const struct options_row rows[] = {TARGET_ROWS(where), {.name = NULL}};
-	struct options options = {.command = "device import", .arguments = "FILE", .arguments_min = 1, .arguments_max = 1,
-		.rows = rows, .help = "Creates identities from a file, one JSON document a line (- reads standard input).  Keys that\n"
-		"are absent are made.  Stops at the first bad line; what stands before it may have been imported."};
+	struct options options = {.command = "device import",
+		.arguments = "FILE",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.rows = rows,
+		.help = "Creates identities from a file, one JSON document a line (- reads standard input).  Keys that\n"
+			"are absent are made.  Stops at the first bad line; what stands before it may have been imported."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
 		return code;
@@ -180,7 +187,9 @@ int device_bulk_import(int argc, char **argv)
 	}
 	struct target target;
 	gh_error err;
-	struct bulk_import import = {.target = &target, .lines = json_array(), .bytes = BULK_REQUEST_HEAD_BYTES,
+	struct bulk_import import = {.target = &target,
+		.lines = json_array(),
+		.bytes = BULK_REQUEST_HEAD_BYTES,
 		.progress = isatty(STDERR_FILENO)};
 	gh_status status = target_open(&target, &where, TARGET_WRITE, &err);
 	if (status == GH_OK)

@@ -29,7 +29,9 @@ int cli_health(int argc, char **argv)
 		{.name = "--json", .flag = &as_json, .help = "print one JSON object"},
 		{.name = NULL},
 	};
-	struct options options = {.command = "health", .arguments = "", .rows = rows,
+	struct options options = {.command = "health",
+		.arguments = "",
+		.rows = rows,
 		.help = "Asks the running gateway for its state.  Exits 0 when it is ready."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)

@@ -11,8 +11,8 @@ enum { OPTIONS_HELP_WIDTH = 26 };
 
 static void options_print_usage(const struct options *options)
 {
-	printf("usage: gatehouse %s%s%s%s\n\n%s\n", options->command, options->arguments[0] ? " " : "", options->arguments,
-		options->rows->name ? " [options]" : "", options->help);
+	printf("usage: gatehouse %s%s%s%s\n\n%s\n", options->command, options->arguments[0] ? " " : "",
+		options->arguments, options->rows->name ? " [options]" : "", options->help);
 	if (options->rows->name)
 		printf("\noptions:\n");
 	for (const struct options_row *row = options->rows; row->name; row++) {
@@ -47,8 +47,8 @@ static int options_unknown(const struct options *options, gh_bytes name)
 		nearest_consider(&nearest, row->name);
 	if (!nearest.best)
 		return options_wrong(options, "unknown option %.*s", (int)name.len, (const char *)name.data);
-	return options_wrong(options, "unknown option %.*s; did you mean %s?", (int)name.len, (const char *)name.data,
-		nearest.best);
+	return options_wrong(
+		options, "unknown option %.*s; did you mean %s?", (int)name.len, (const char *)name.data, nearest.best);
 }
 
 static int options_set(const struct options *options, const struct options_row *row, const char *value)

@@ -29,7 +29,7 @@ struct options {
 	const struct options_row *rows;
 	int arguments_min;
 	int arguments_max;
-	bool secret; /* the argument is not repeated in messages */
+	bool secret;                                 /* the argument is not repeated in messages */
 	const char *argument[OPTIONS_ARGUMENTS_MAX]; /* filled */
 };
 
@@ -41,7 +41,7 @@ int options_wrong(const struct options *options, const char *format, ...) __attr
 
 /* A command of commands ("device"): finds the function by argv[1].  Unknown and absent names are told. */
 struct options_verb {
-	const char *name; /* NULL ends the table */
+	const char *name;                  /* NULL ends the table */
 	int (*run)(int argc, char **argv); /* gets argv from the verb on */
 	const char *help;
 };

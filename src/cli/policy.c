@@ -41,7 +41,8 @@ static void policy_print_all(const json_t *policies)
 	size_t index;
 	json_t *policy;
 	printf("%-32s %s\n", "NAME", "RIGHTS");
-	json_array_foreach(policies, index, policy) {
+	json_array_foreach(policies, index, policy)
+	{
 		printf("%-32s ", policy_text(policy, "name"));
 		policy_print_rights(policy);
 	}
@@ -78,16 +79,28 @@ static int policy_create(int argc, char **argv)
 {
 	struct policy_change change = {.rights = NULL};
 	const struct options_row rows[] = {
-		{.name = "--rights", .text = &change.rights, .value = "A,B",
+		{.name = "--rights",
+			.text = &change.rights,
+			.value = "A,B",
 			.help = "of RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect"},
-		{.name = "--primary-key", .text = &change.primary, .value = "B64", .help = "base64 of 16 to 64 bytes; made when absent"},
-		{.name = "--secondary-key", .text = &change.secondary, .value = "B64", .help = "given with the other or not at all"},
+		{.name = "--primary-key",
+			.text = &change.primary,
+			.value = "B64",
+			.help = "base64 of 16 to 64 bytes; made when absent"},
+		{.name = "--secondary-key",
+			.text = &change.secondary,
+			.value = "B64",
+			.help = "given with the other or not at all"},
 		{.name = "--json", .flag = &change.as_json, .help = "print the policy as JSON"},
 		TARGET_ROWS(change.where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "policy create", .arguments = "NAME", .arguments_min = 1, .arguments_max = 1,
-		.rows = rows, .help = "Creates a policy and prints it."};
+	struct options options = {.command = "policy create",
+		.arguments = "NAME",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.rows = rows,
+		.help = "Creates a policy and prints it."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
 		return code;
@@ -98,11 +111,12 @@ static int policy_create(int argc, char **argv)
 	struct target target;
 	gh_error err;
 	json_t *result = NULL;
-	json_t *document = json_pack("{s:s, s:o, s:s*, s:s*}", "name", options.argument[0], "rights", policy_rights(change.rights),
-		"primaryKey", change.primary, "secondaryKey", change.secondary);
+	json_t *document = json_pack("{s:s, s:o, s:s*, s:s*}", "name", options.argument[0], "rights",
+		policy_rights(change.rights), "primaryKey", change.primary, "secondaryKey", change.secondary);
 	gh_status status = target_open(&target, &change.where, TARGET_WRITE, &err);
 	if (status == GH_OK)
-		status = target_call(&target, target_request("policy.create", "{s:O}", "document", document), &result, &err);
+		status = target_call(
+			&target, target_request("policy.create", "{s:O}", "document", document), &result, &err);
 	json_decref(document);
 	return policy_finish(&options, &target, status, &err, result, change.as_json);
 }
@@ -156,13 +170,20 @@ static int policy_update(int argc, char **argv)
 		{.name = "--rights", .text = &change.rights, .value = "A,B", .help = "all it shall have from now on"},
 		{.name = "--primary-key", .text = &change.primary, .value = "B64", .help = "base64 of 16 to 64 bytes"},
 		{.name = "--secondary-key", .text = &change.secondary, .value = "B64", .help = "the same"},
-		{.name = "--regenerate", .text = &change.regenerate, .value = "WHICH", .help = "primary, secondary or both: fresh keys"},
+		{.name = "--regenerate",
+			.text = &change.regenerate,
+			.value = "WHICH",
+			.help = "primary, secondary or both: fresh keys"},
 		{.name = "--json", .flag = &change.as_json, .help = "print the policy as JSON"},
 		TARGET_ROWS(change.where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "policy update", .arguments = "NAME", .arguments_min = 1, .arguments_max = 1,
-		.rows = rows, .help = "Changes a policy and prints it.  What is not named stays."};
+	struct options options = {.command = "policy update",
+		.arguments = "NAME",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.rows = rows,
+		.help = "Changes a policy and prints it.  What is not named stays."};
 	int code = options_parse(&options, argc, argv);
 	if (code == OPTIONS_GO)
 		code = policy_update_check(&options, &change);
@@ -178,7 +199,8 @@ static int policy_update(int argc, char **argv)
 }
 
 /* show, delete, list: one request, printed. */
-static int policy_ask(const char *command, const char *op, const char *help, bool named, bool shows, int argc, char **argv)
+static int policy_ask(
+	const char *command, const char *op, const char *help, bool named, bool shows, int argc, char **argv)
 {
 	struct target_where where = {NULL, NULL};
 	bool as_json = false;
@@ -187,8 +209,12 @@ static int policy_ask(const char *command, const char *op, const char *help, boo
 		{.name = shows ? "--json" : NULL, .flag = &as_json, .help = "print JSON"},
 		{.name = NULL},
 	};
-	struct options options = {.command = command, .arguments = named ? "NAME" : "", .arguments_min = named,
-		.arguments_max = named, .rows = rows, .help = help};
+	struct options options = {.command = command,
+		.arguments = named ? "NAME" : "",
+		.arguments_min = named,
+		.arguments_max = named,
+		.rows = rows,
+		.help = help};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
 		return code;
@@ -208,14 +234,14 @@ static int policy_show(int argc, char **argv)
 
 static int policy_delete(int argc, char **argv)
 {
-	return policy_ask("policy delete", "policy.delete", "Deletes a policy.  Tokens signed with its keys stop working.", true,
-		false, argc, argv);
+	return policy_ask("policy delete", "policy.delete",
+		"Deletes a policy.  Tokens signed with its keys stop working.", true, false, argc, argv);
 }
 
 static int policy_list(int argc, char **argv)
 {
-	return policy_ask("policy list", "policy.list", "Lists the policies; with --json, keys included.", false, true, argc,
-		argv);
+	return policy_ask("policy list", "policy.list", "Lists the policies; with --json, keys included.", false, true,
+		argc, argv);
 }
 
 int cli_policy(int argc, char **argv)

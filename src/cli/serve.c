@@ -31,11 +31,14 @@ int cli_serve(int argc, char **argv)
 	bool accept_loss = false;
 	const struct options_row rows[] = {
 		{.name = "-c", .text = &file, .value = "FILE", .help = "the configuration; - reads standard input"},
-		{.name = "--accept-loss", .flag = &accept_loss,
+		{.name = "--accept-loss",
+			.flag = &accept_loss,
 			.help = "start although acknowledged messages are missing from the store"},
 		{.name = NULL},
 	};
-	struct options options = {.command = "serve", .arguments = "", .rows = rows,
+	struct options options = {.command = "serve",
+		.arguments = "",
+		.rows = rows,
 		.help = "Runs the gateway until SIGTERM, which drains: what was accepted is answered and stored."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)

@@ -53,12 +53,14 @@ static void tail_print_human(const json_t *record)
 	const char *name;
 	json_t *value;
 	printf("%s %" JSON_INTEGER_FORMAT "/%s %s%s%s ", json_string_value(json_object_get(record, "enqueuedTime")),
-		json_integer_value(json_object_get(record, "partition")), json_string_value(json_object_get(record, "offset")),
-		device ? device : "-", module ? "/" : "", module ? module : "");
+		json_integer_value(json_object_get(record, "partition")),
+		json_string_value(json_object_get(record, "offset")), device ? device : "-", module ? "/" : "",
+		module ? module : "");
 	if (encoding && strcmp(encoding, "base64") == 0)
 		fputs("base64:", stdout);
 	tail_print_text(json_string_value(body), json_string_length(body));
-	json_object_foreach(json_object_get(record, "properties"), name, value) {
+	json_object_foreach(json_object_get(record, "properties"), name, value)
+	{
 		putchar(' ');
 		tail_print_text(name, strlen(name));
 		putchar('=');
@@ -170,9 +172,12 @@ static gh_status tail_opened(struct tail_run *run, gh_backend *backend, gh_error
 static gh_status tail_stopped(struct tail_run *run, gh_error *ret_err)
 {
 	if (run->options.follow)
-		fprintf(stderr, "gatehouse tail: no gateway runs in %s; ending at the end of the log\n", run->target.directory);
+		fprintf(stderr, "gatehouse tail: no gateway runs in %s; ending at the end of the log\n",
+			run->target.directory);
 	run->options.follow = false;
-	gh_backend_config config = {.directory = run->target.directory, .store = run->target.store, .level = GH_MEMORY,
+	gh_backend_config config = {.directory = run->target.directory,
+		.store = run->target.store,
+		.level = GH_MEMORY,
 		.limits = &run->target.limits};
 	gh_backend *backend;
 	gh_status status = builtin.backend->open(&config, &backend, ret_err);
@@ -231,7 +236,10 @@ int cli_tail(int argc, char **argv)
 	const char *from = "earliest", *partition = NULL;
 	bool no_follow = false, follow = false;
 	const struct options_row rows[] = {
-		{.name = "--from", .text = &from, .value = "WHERE", .help = "earliest (default), latest, or an offset in each partition"},
+		{.name = "--from",
+			.text = &from,
+			.value = "WHERE",
+			.help = "earliest (default), latest, or an offset in each partition"},
 		{.name = "--partition", .text = &partition, .value = "N", .help = "only this one"},
 		{.name = "--count", .number = &run.options.count, .value = "N", .help = "end after N messages"},
 		{.name = "--follow", .flag = &follow, .help = "wait for more at the end of the log (default)"},
@@ -240,7 +248,9 @@ int cli_tail(int argc, char **argv)
 		TARGET_ROWS(where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "tail", .arguments = "", .rows = rows,
+	struct options options = {.command = "tail",
+		.arguments = "",
+		.rows = rows,
 		.help = "Prints what the back end received, in the order of its times, one line a message."};
 	int code = options_parse(&options, argc, argv);
 	if (code == OPTIONS_GO && follow && no_follow)

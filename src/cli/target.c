@@ -52,7 +52,8 @@ static gh_status target_find(struct target *target, const struct target_where *w
 
 static gh_status target_open_store(struct target *target, enum target_use use, gh_error *ret_err)
 {
-	gh_store_config config = {.directory = target->directory, .limits = &target->limits, .must_exist = use != TARGET_WRITE};
+	gh_store_config config = {
+		.directory = target->directory, .limits = &target->limits, .must_exist = use != TARGET_WRITE};
 	gh_status status = builtin.store->open(&config, &target->store, ret_err);
 	if (status == GH_NOT_FOUND)
 		return gh_fail(ret_err, GH_NOT_FOUND, "no_hub", "there is no hub in %s", target->directory);
@@ -121,7 +122,8 @@ gh_status target_line(struct target *target, bool block, gh_bytes *ret_line, gh_
 	target->taken = 0;
 	size_t searched = 0;
 	for (;;) {
-		const uint8_t *end = input->len > searched ? memchr(input->data + searched, '\n', input->len - searched) : NULL;
+		const uint8_t *end =
+			input->len > searched ? memchr(input->data + searched, '\n', input->len - searched) : NULL;
 		if (end) {
 			*ret_line = (gh_bytes){input->data, (size_t)(end - input->data)};
 			target->taken = ret_line->len + 1;
@@ -158,7 +160,8 @@ gh_status target_result(const json_t *response, json_t **ret_result, gh_error *r
 	return gh_fail(ret_err, status, "refused", "%s", text ? text : "the answer is not understood");
 }
 
-static gh_status target_call_socket(struct target *target, const json_t *request, json_t **ret_response, gh_error *ret_err)
+static gh_status target_call_socket(
+	struct target *target, const json_t *request, json_t **ret_response, gh_error *ret_err)
 {
 	gh_bytes line;
 	gh_status status = target_send(target, request, ret_err);
@@ -168,7 +171,8 @@ static gh_status target_call_socket(struct target *target, const json_t *request
 		return status;
 	json_error_t fault;
 	*ret_response = json_loadb((const char *)line.data, line.len, JSON_ALLOW_NUL, &fault);
-	return *ret_response ? GH_OK : gh_fail(ret_err, GH_INTERNAL, "answer", "the answer is not JSON: %s", fault.text);
+	return *ret_response ? GH_OK
+			     : gh_fail(ret_err, GH_INTERNAL, "answer", "the answer is not JSON: %s", fault.text);
 }
 
 gh_status target_call(struct target *target, json_t *request, json_t **ret_result, gh_error *ret_err)
@@ -206,7 +210,8 @@ json_t *target_request(const char *op, const char *format, ...)
 int target_failed(const struct options *options, const gh_error *err)
 {
 	const char *argument = options->secret ? NULL : options->argument[0];
-	fprintf(stderr, "gatehouse %s: %s%s%s\n", options->command, argument ? argument : "", argument ? ": " : "", err->text);
+	fprintf(stderr, "gatehouse %s: %s%s%s\n", options->command, argument ? argument : "", argument ? ": " : "",
+		err->text);
 	return CLI_FAILED;
 }
 

@@ -18,10 +18,15 @@ struct target_where {
 
 /* The two rows every sub-command on a hub has. */
 #define TARGET_ROWS(where)                                                                                             \
-	{.name = "--dir", .text = &(where).directory, .value = "DIR",                                                  \
-		.help = "the hub's data folder; default $GATEHOUSE_DIR, $XDG_STATE_HOME/gatehouse or "                  \
-			"~/.local/state/gatehouse"},                                                                      \
-	{.name = "-c", .text = &(where).config_file, .value = "FILE", .help = "the hub's configuration, instead of --dir"}
+	{.name = "--dir",                                                                                              \
+		.text = &(where).directory,                                                                            \
+		.value = "DIR",                                                                                        \
+		.help = "the hub's data folder; default $GATEHOUSE_DIR, $XDG_STATE_HOME/gatehouse or "                 \
+			"~/.local/state/gatehouse"},                                                                   \
+	{                                                                                                              \
+		.name = "-c", .text = &(where).config_file, .value = "FILE",                                           \
+		.help = "the hub's configuration, instead of --dir"                                                    \
+	}
 
 enum target_use {
 	TARGET_RUNNING, /* only a running gateway */

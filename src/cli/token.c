@@ -27,13 +27,18 @@ static int token_create(int argc, char **argv)
 	const char *resource = NULL, *key_text = NULL, *policy = "";
 	uint64_t ttl = 0;
 	const struct options_row rows[] = {
-		{.name = "--resource", .text = &resource, .value = "URI", .help = "host/devices/ID, host/devices/ID/modules/M, or host"},
+		{.name = "--resource",
+			.text = &resource,
+			.value = "URI",
+			.help = "host/devices/ID, host/devices/ID/modules/M, or host"},
 		{.name = "--key", .text = &key_text, .value = "B64", .help = "the key; - reads it from standard input"},
 		{.name = "--policy", .text = &policy, .value = "NAME", .help = "the policy whose key it is"},
 		{.name = "--ttl", .number = &ttl, .value = "SECONDS", .help = "how long the token is good"},
 		{.name = NULL},
 	};
-	struct options options = {.command = "token create", .arguments = "", .rows = rows,
+	struct options options = {.command = "token create",
+		.arguments = "",
+		.rows = rows,
 		.help = "Prints a SAS token made with a key.  No hub is asked."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
@@ -49,7 +54,8 @@ static int token_create(int argc, char **argv)
 	if (!sas_key_decode(text_of(key_text), &key))
 		return options_wrong(&options, "the key is not base64 of 1 to 64 bytes");
 	uint64_t now = (uint64_t)time(NULL);
-	size_t len = sas_create(resource, &key, policy, ttl > UINT64_MAX - now ? UINT64_MAX : now + ttl, text, sizeof text);
+	size_t len =
+		sas_create(resource, &key, policy, ttl > UINT64_MAX - now ? UINT64_MAX : now + ttl, text, sizeof text);
 	explicit_bzero(&key, sizeof key);
 	if (len == 0)
 		return options_wrong(&options, "the resource or the policy name is too long");
@@ -84,7 +90,8 @@ static void token_print_fields(const json_t *fields)
 {
 	size_t index;
 	json_t *field;
-	json_array_foreach(fields, index, field) {
+	json_array_foreach(fields, index, field)
+	{
 		token_print_text(json_string_value(json_object_get(field, "name")));
 		fputs(" = ", stdout);
 		token_print_text(json_string_value(json_object_get(field, "value")));
@@ -107,13 +114,15 @@ static void token_print(const json_t *answer)
 }
 
 /* Asks the hub, or judges the text alone where there is none and none was named. */
-static gh_status token_ask(struct target *target, const struct target_where *where, const struct explain_question *question,
-	json_t **ret_answer, gh_error *ret_err)
+static gh_status token_ask(struct target *target, const struct target_where *where,
+	const struct explain_question *question, json_t **ret_answer, gh_error *ret_err)
 {
 	gh_status status = target_open(target, where, TARGET_READ, ret_err);
 	if (status == GH_OK)
-		return target_call(target, target_request("token.explain", "{s:s, s:s?, s:s?}", "token", question->token, "deviceId",
-			question->device_id, "moduleId", question->module_id), ret_answer, ret_err);
+		return target_call(target,
+			target_request("token.explain", "{s:s, s:s?, s:s?}", "token", question->token, "deviceId",
+				question->device_id, "moduleId", question->module_id),
+			ret_answer, ret_err);
 	if (status != GH_NOT_FOUND || where->directory || where->config_file)
 		return status;
 	struct explain_question alone = *question;
@@ -129,15 +138,23 @@ static int token_explain(int argc, char **argv)
 	struct explain_question question = {.token = NULL};
 	bool as_json = false;
 	const struct options_row rows[] = {
-		{.name = "--device", .text = &question.device_id, .value = "ID", .help = "who presents it; default: whom its scope names"},
+		{.name = "--device",
+			.text = &question.device_id,
+			.value = "ID",
+			.help = "who presents it; default: whom its scope names"},
 		{.name = "--module", .text = &question.module_id, .value = "M", .help = "module M of that device"},
 		{.name = "--json", .flag = &as_json, .help = "print one JSON object"},
 		TARGET_ROWS(where),
 		{.name = NULL},
 	};
-	struct options options = {.command = "token explain", .arguments = "TOKEN", .arguments_min = 1, .arguments_max = 1,
-		.secret = true, .rows = rows, .help = "Says what is in a SAS token (- reads it from standard input), and which rule accepts or refuses\n"
-		"it.  Exits 0 when it is accepted."};
+	struct options options = {.command = "token explain",
+		.arguments = "TOKEN",
+		.arguments_min = 1,
+		.arguments_max = 1,
+		.secret = true,
+		.rows = rows,
+		.help = "Says what is in a SAS token (- reads it from standard input), and which rule accepts or refuses\n"
+			"it.  Exits 0 when it is accepted."};
 	int code = options_parse(&options, argc, argv);
 	if (code != OPTIONS_GO)
 		return code;

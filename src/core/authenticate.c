@@ -18,10 +18,11 @@ static uint64_t authenticate_key_print(const struct authenticate_rules *rules, c
 	return map_hash(rules->seed, (gh_bytes){key->bytes, key->len});
 }
 
-static bool authenticate_key_stands(const struct authenticate_rules *rules, const struct sas_key_pair *keys, uint64_t print)
+static bool authenticate_key_stands(
+	const struct authenticate_rules *rules, const struct sas_key_pair *keys, uint64_t print)
 {
 	return (keys->primary.len && authenticate_key_print(rules, &keys->primary) == print) ||
-		(keys->secondary.len && authenticate_key_print(rules, &keys->secondary) == print);
+	       (keys->secondary.len && authenticate_key_print(rules, &keys->secondary) == print);
 }
 
 /* Steps 1 and 2: the identity exists and is enabled. */
@@ -34,18 +35,21 @@ static gh_status authenticate_identity(const struct authenticate_rules *rules, g
 	if (status == GH_NOT_FOUND)
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "identity_unknown", "no such identity");
 	if (status != GH_OK)
-		return gh_fail(ret_err, GH_UNAVAILABLE, "store_failed", "reading the identity: %s", gh_status_name(status));
+		return gh_fail(
+			ret_err, GH_UNAVAILABLE, "store_failed", "reading the identity: %s", gh_status_name(status));
 	if (!ret_identity->enabled)
 		return gh_fail(ret_err, rules->disabled_status, "identity_disabled", "the identity is disabled");
 	return GH_OK;
 }
 
-static gh_status authenticate_switched_on(const struct authenticate_switches *off, gh_auth_method method, gh_error *ret_err)
+static gh_status authenticate_switched_on(
+	const struct authenticate_switches *off, gh_auth_method method, gh_error *ret_err)
 {
 	bool refused = (method == GH_AUTH_DEVICE_SAS && off->device_sas_off) ||
-		(method == GH_AUTH_MODULE_SAS && off->module_sas_off) ||
-		(method == GH_AUTH_POLICY_SAS && off->policy_sas_off);
-	return refused ? gh_fail(ret_err, GH_UNAUTHORIZED, "sas_switched_off", "this kind of token is switched off") : GH_OK;
+		       (method == GH_AUTH_MODULE_SAS && off->module_sas_off) ||
+		       (method == GH_AUTH_POLICY_SAS && off->policy_sas_off);
+	return refused ? gh_fail(ret_err, GH_UNAUTHORIZED, "sas_switched_off", "this kind of token is switched off")
+		       : GH_OK;
 }
 
 gh_status authenticate(const struct authenticate_rules *rules, const gh_link_request *request, uint64_t now_s,
@@ -85,7 +89,8 @@ gh_status authenticate(const struct authenticate_rules *rules, const gh_link_req
 	return GH_OK;
 }
 
-gh_status authenticate_again(const struct authenticate_rules *rules, const struct authenticate_claim *claim, gh_error *ret_err)
+gh_status authenticate_again(
+	const struct authenticate_rules *rules, const struct authenticate_claim *claim, gh_error *ret_err)
 {
 	struct identity identity;
 	gh_status status = authenticate_identity(rules, claim->device_id, claim->module_id, &identity, ret_err);
@@ -95,15 +100,17 @@ gh_status authenticate_again(const struct authenticate_rules *rules, const struc
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "identity_replaced", "the identity was deleted and made anew");
 	if (claim->policy.len == 0)
 		return authenticate_key_stands(rules, &identity.keys, claim->key_print)
-			? GH_OK
-			: gh_fail(ret_err, GH_UNAUTHORIZED, "key_changed", "the key of the identity was changed");
+			       ? GH_OK
+			       : gh_fail(ret_err, GH_UNAUTHORIZED, "key_changed",
+					 "the key of the identity was changed");
 	struct sas_policy policy;
 	status = policy_read(rules->store, claim->policy, &policy);
 	if (status != GH_OK && status != GH_NOT_FOUND)
-		return gh_fail(ret_err, GH_UNAVAILABLE, "store_failed", "reading the policy: %s", gh_status_name(status));
+		return gh_fail(
+			ret_err, GH_UNAVAILABLE, "store_failed", "reading the policy: %s", gh_status_name(status));
 	if (status == GH_NOT_FOUND || !policy.device_connect)
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "policy_changed", "the policy lost its right");
 	return authenticate_key_stands(rules, &policy.keys, claim->key_print)
-		? GH_OK
-		: gh_fail(ret_err, GH_UNAUTHORIZED, "key_changed", "the key of the policy was changed");
+		       ? GH_OK
+		       : gh_fail(ret_err, GH_UNAUTHORIZED, "key_changed", "the key of the policy was changed");
 }

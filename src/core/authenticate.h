@@ -47,7 +47,7 @@ struct authenticate_claim {
 	gh_bytes policy; /* empty = identity key */
 	uint64_t key_print;
 };
-gh_status authenticate_again(const struct authenticate_rules *rules, const struct authenticate_claim *claim,
-	gh_error *ret_err);
+gh_status authenticate_again(
+	const struct authenticate_rules *rules, const struct authenticate_claim *claim, gh_error *ret_err);
 
 #endif

@@ -17,8 +17,8 @@ struct core;
 
 struct core_config {
 	const gh_limits *limits;
-	const char *const *hosts;        /* NULL-terminated: host name and aliases clients may name */
-	gh_status disabled_status;       /* what a disabled identity is refused with: GH_DISABLED or GH_UNAUTHORIZED */
+	const char *const *hosts;  /* NULL-terminated: host name and aliases clients may name */
+	gh_status disabled_status; /* what a disabled identity is refused with: GH_DISABLED or GH_UNAUTHORIZED */
 	struct authenticate_switches switches;
 	gh_store *store;
 	const gh_backend_ops *backend_ops;
@@ -56,12 +56,12 @@ gh_status core_credentials_changed(struct core *core, gh_bytes device_id);
 
 /* Counters for health and metrics; any thread. */
 struct core_counts {
-	uint64_t links;     /* open now */
+	uint64_t links; /* open now */
 	uint64_t opened;
 	uint64_t refused;
 	uint64_t displaced;
-	uint64_t accepted;  /* messages settled with GH_OK */
-	uint64_t rejected;  /* messages refused or settled otherwise */
+	uint64_t accepted; /* messages settled with GH_OK */
+	uint64_t rejected; /* messages refused or settled otherwise */
 };
 void core_counts(struct core *core, struct core_counts *ret_counts);
 #endif

@@ -13,23 +13,23 @@ struct gh_link {
 	gh_worker *worker;
 	const gh_link_ops *ops;
 	void *context;
-	gh_link *next, *prev;           /* in worker->links */
-	gh_link *held_next;             /* in worker->held */
+	gh_link *next, *prev; /* in worker->links */
+	gh_link *held_next;   /* in worker->held */
 	struct heap_node token_end;
 	struct heap_node wait;
 	struct session_seat seat;
-	atomic_uint refs;               /* the engine, records in flight, events on their way */
+	atomic_uint refs; /* the engine, records in flight, events on their way */
 	uint32_t inflight;
-	uint32_t writing;               /* changes of the stored session under way */
+	uint32_t writing; /* changes of the stored session under way */
 	uint32_t partition_key;
-	uint8_t state;                  /* enum link_state */
-	uint8_t method;                 /* gh_auth_method */
+	uint8_t state;  /* enum link_state */
+	uint8_t method; /* gh_auth_method */
 	uint8_t subscriptions[GH_SUB_COUNT];
-	bool seated : 1;                /* has a place in the session table to give back */
+	bool seated : 1; /* has a place in the session table to give back */
 	bool held : 1;
 	bool session_clean : 1;
 	bool session_present : 1;
-	bool will_allowed : 1;          /* revoked, but what was deposited may still be said */
+	bool will_allowed : 1; /* revoked, but what was deposited may still be said */
 	uint64_t key_print;
 	uint64_t expires_s;
 	const char *transport;
@@ -78,8 +78,8 @@ enum { LINK_KEY_MAX = 16 + 2 * (REGISTRY_ID_BYTES_MAX + 1) };
 static size_t link_key(const gh_link *link, bool seat, uint8_t *ret_key)
 {
 	uint8_t *at = ret_key;
-	gh_bytes parts[4] = {seat ? text_of(link->transport) : (gh_bytes){NULL, 0}, seat ? text_of(" ") : (gh_bytes){NULL, 0},
-		link_device(link), link_module(link)};
+	gh_bytes parts[4] = {seat ? text_of(link->transport) : (gh_bytes){NULL, 0},
+		seat ? text_of(" ") : (gh_bytes){NULL, 0}, link_device(link), link_module(link)};
 	for (int i = 0; i < 4; i++) {
 		if (i == 3 && parts[i].len)
 			*at++ = '/';
@@ -238,7 +238,7 @@ static bool link_subscriptions_take(gh_link *link, gh_bytes value)
 
 struct link_store_wait {
 	struct link_store_wait *next, *prev; /* in worker->store_waiting */
-	gh_link *link; /* a counted reference */
+	gh_link *link;                       /* a counted reference */
 	void *cookie;
 	bool told; /* the link waits for it */
 	bool opening;
@@ -299,10 +299,10 @@ void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh
 	if (!throttle_pass(&worker->refusals, worker->limits->refusal_lines_max, worker->now_ms, &skipped))
 		return;
 	log_event(worker->log, LOG_INFO, "refused",
-		"transport=%s device=%s module=%s peer=%s status=%s code=%s reason=\"%s\" skipped=%" PRIu64, request->transport,
-		LOG_TEXT(request->device_id), LOG_TEXT(request->module_id),
-		request->peer.address ? request->peer.address : "", gh_status_name(err->status), err->code ? err->code : "",
-		err->text, skipped);
+		"transport=%s device=%s module=%s peer=%s status=%s code=%s reason=\"%s\" skipped=%" PRIu64,
+		request->transport, LOG_TEXT(request->device_id), LOG_TEXT(request->module_id),
+		request->peer.address ? request->peer.address : "", gh_status_name(err->status),
+		err->code ? err->code : "", err->text, skipped);
 }
 
 static bool link_arm_token_end(gh_link *link)
@@ -319,8 +319,8 @@ static gh_status link_enter_session(gh_link *link)
 	gh_worker *worker = link->worker;
 	uint8_t key[LINK_KEY_MAX];
 	gh_store_value stored;
-	gh_status found = worker->store->ops->get(worker->store, GH_FAMILY_SESSIONS, (gh_bytes){key, link_key(link, false, key)},
-		&stored);
+	gh_status found = worker->store->ops->get(
+		worker->store, GH_FAMILY_SESSIONS, (gh_bytes){key, link_key(link, false, key)}, &stored);
 	if (found != GH_OK && found != GH_NOT_FOUND)
 		return GH_UNAVAILABLE;
 	if (found == GH_OK) {
@@ -353,8 +353,9 @@ static void link_refuse_waiting(gh_link *link, gh_status status, const char *cod
 	const gh_link_ops *ops = link->ops;
 	void *context = link->context;
 	link_count(&link->worker->counts.refused);
-	log_event(link->worker->log, LOG_INFO, "refused", "transport=%s device=%s module=%s status=%s code=%s", link->transport,
-		LOG_TEXT(link_device(link)), LOG_TEXT(link_module(link)), gh_status_name(status), code);
+	log_event(link->worker->log, LOG_INFO, "refused", "transport=%s device=%s module=%s status=%s code=%s",
+		link->transport, LOG_TEXT(link_device(link)), LOG_TEXT(link_module(link)), gh_status_name(status),
+		code);
 	gh_link_close(link);
 	ops->opened(context, status, false);
 }
@@ -368,7 +369,8 @@ static void link_opened_late(gh_link *link)
 static gh_status link_seat(gh_link *link)
 {
 	uint8_t key[LINK_KEY_MAX];
-	gh_status status = session_take(link->worker->sessions, &link->seat, (gh_bytes){key, link_key(link, true, key)});
+	gh_status status =
+		session_take(link->worker->sessions, &link->seat, (gh_bytes){key, link_key(link, true, key)});
 	link->seated = status == GH_OK || status == GH_AGAIN;
 	return status;
 }
@@ -380,7 +382,8 @@ gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const 
 	struct principal principal;
 	gh_status status = authenticate(worker->rules, request, worker->wall_ms / 1000, &principal, err);
 	if (status == GH_OK && request->model_id.len > worker->limits->model_id_bytes_max)
-		status = gh_fail(err, GH_TOO_LARGE, "model_id_too_long", "the model id is longer than model_id_bytes_max");
+		status = gh_fail(
+			err, GH_TOO_LARGE, "model_id_too_long", "the model id is longer than model_id_bytes_max");
 	if (status != GH_OK) {
 		gh_link_refused(worker, request, err);
 		return status;
@@ -415,8 +418,8 @@ gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const 
 
 static void link_revoke(gh_link *link, gh_status why, const char *code)
 {
-	log_event(link->worker->log, LOG_INFO, "revoked", "transport=%s device=%s module=%s status=%s code=%s", link->transport,
-		LOG_TEXT(link_device(link)), LOG_TEXT(link_module(link)), gh_status_name(why), code);
+	log_event(link->worker->log, LOG_INFO, "revoked", "transport=%s device=%s module=%s status=%s code=%s",
+		link->transport, LOG_TEXT(link_device(link)), LOG_TEXT(link_module(link)), gh_status_name(why), code);
 	if (link->state == LINK_WAITING) {
 		link_refuse_waiting(link, why == GH_GONE ? GH_UNAUTHORIZED : why, code);
 		return;

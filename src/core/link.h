@@ -44,13 +44,13 @@ struct gh_worker {
 	gh_draft *draft;
 	uint64_t now_ms;
 	uint64_t wall_ms;
-	struct heap token_ends;  /* by wall clock */
-	struct heap waits;       /* by steady clock */
-	struct link_list links;  /* not closed */
-	struct link_list held;   /* told GH_AGAIN by submit; each place is a counted reference */
-	gh_link *sweep;          /* next link a running sweep looks at; NULL = none runs */
-	bool sweep_again;        /* policies changed, or a check could not be made: another sweep is to follow */
-	size_t unfreed;          /* links that exist, closed ones with records in flight too */
+	struct heap token_ends; /* by wall clock */
+	struct heap waits;      /* by steady clock */
+	struct link_list links; /* not closed */
+	struct link_list held;  /* told GH_AGAIN by submit; each place is a counted reference */
+	gh_link *sweep;         /* next link a running sweep looks at; NULL = none runs */
+	bool sweep_again;       /* policies changed, or a check could not be made: another sweep is to follow */
+	size_t unfreed;         /* links that exist, closed ones with records in flight too */
 	struct link_store_wait *store_waiting; /* store writes not completed yet */
 	struct throttle refusals;              /* lines about them */
 	struct link_counts counts;

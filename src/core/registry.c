@@ -204,7 +204,7 @@ gh_status registry_device_get(const struct registry *r, const char *device_id, c
 
 struct list {
 	gh_bytes prefix; /* "d/" for modules, empty for devices */
-	gh_bytes from; /* exclusive when after_from */
+	gh_bytes from;   /* exclusive when after_from */
 	bool after_from;
 	size_t max;
 	json_t *documents;

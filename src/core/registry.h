@@ -57,14 +57,15 @@ gh_status registry_ensure_policies(const struct registry *r, gh_error *ret_err);
  * update is a creation and a deletion is GH_CONFLICT, as 2.4 has it.
  * GH_INVALID with a code per field; GH_EXISTS; GH_NOT_FOUND; GH_QUOTA (modules of a device); GH_CONFLICT also when other
  * writers kept coming first; else the store's. */
-gh_status registry_device_create(const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
-gh_status registry_device_update(const struct registry *r, const json_t *document, const char *etag, json_t **ret_document,
-	gh_error *ret_err);
+gh_status registry_device_create(
+	const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
+gh_status registry_device_update(
+	const struct registry *r, const json_t *document, const char *etag, json_t **ret_document, gh_error *ret_err);
 /* Removes modules and stored sessions with it. */
-gh_status registry_device_delete(const struct registry *r, const char *device_id, const char *module_id, const char *etag,
-	gh_error *ret_err);
-gh_status registry_device_get(const struct registry *r, const char *device_id, const char *module_id, json_t **ret_document,
-	gh_error *ret_err);
+gh_status registry_device_delete(
+	const struct registry *r, const char *device_id, const char *module_id, const char *etag, gh_error *ret_err);
+gh_status registry_device_get(const struct registry *r, const char *device_id, const char *module_id,
+	json_t **ret_document, gh_error *ret_err);
 /* An array of at most `max` documents after `after` ("" = from the start), modules left out unless device_id is given
  * (then the modules of that device, GH_NOT_FOUND when there is no such device). */
 gh_status registry_device_list(const struct registry *r, const char *device_id, const char *after, size_t max,
@@ -79,8 +80,10 @@ gh_status registry_import_finish(struct registry_import *import, size_t *ret_cou
 void registry_import_free(struct registry_import *import);
 
 /* Policies: {"name","rights":["DeviceConnect",...],"primaryKey","secondaryKey"} */
-gh_status registry_policy_create(const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
-gh_status registry_policy_update(const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
+gh_status registry_policy_create(
+	const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
+gh_status registry_policy_update(
+	const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
 gh_status registry_policy_delete(const struct registry *r, const char *name, gh_error *ret_err);
 gh_status registry_policy_get(const struct registry *r, const char *name, json_t **ret_document, gh_error *ret_err);
 gh_status registry_policy_list(const struct registry *r, json_t **ret_documents, gh_error *ret_err);

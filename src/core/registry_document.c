@@ -405,7 +405,8 @@ static gh_status document_put_rights(json_t *into, const json_t *given, gh_error
 	size_t i;
 	if (!json_is_array(rights) || json_array_size(rights) == 0)
 		return gh_fail(ret_err, GH_INVALID, "rights_missing", "rights is not a list of at least one right");
-	json_array_foreach(rights, i, entry) {
+	json_array_foreach(rights, i, entry)
+	{
 		gh_status status = document_read_right(entry, has, ret_err);
 		if (status != GH_OK)
 			return status;

@@ -33,7 +33,7 @@ static const char scheme_word[] = "SharedAccessSignature";
 	X(EXPIRY_FORM, "token_expiry_form", "se is not 1 to 20 decimal digits")                                        \
 	X(EXPIRED, "token_expired", "se and the allowed skew have passed")                                             \
 	X(POLICY_UNKNOWN, "token_policy_unknown", "there is no policy named by skn")                                   \
-	X(POLICY_UNREADABLE, "policy_unreadable", "the policy named by skn cannot be looked up now")                    \
+	X(POLICY_UNREADABLE, "policy_unreadable", "the policy named by skn cannot be looked up now")                   \
 	X(POLICY_RIGHT, "token_policy_right", "the policy lacks DeviceConnect")                                        \
 	X(SIGNATURE, "token_signature", "neither key gives this signature")                                            \
 	X(SCOPE, "token_scope", "sr does not cover the identity")                                                      \
@@ -244,7 +244,8 @@ static enum sas_reason sas_try_policy(const struct sas_check *check, const struc
 	struct sas_policy *policy, enum sas_key_slot *ret_slot)
 {
 	gh_bytes name = {(const uint8_t *)token->policy, token->policy_len};
-	gh_status found = check->find_policy ? check->find_policy(check->find_policy_context, name, policy) : GH_NOT_FOUND;
+	gh_status found =
+		check->find_policy ? check->find_policy(check->find_policy_context, name, policy) : GH_NOT_FOUND;
 	if (found != GH_OK)
 		return found == GH_NOT_FOUND ? REASON_POLICY_UNKNOWN : REASON_POLICY_UNREADABLE;
 	if (!policy->device_connect)

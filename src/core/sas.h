@@ -15,9 +15,9 @@ enum { SAS_SIGNATURE_BYTES = 32, SAS_KEY_BYTES_MAX = 64, SAS_POLICY_BYTES_MAX = 
 
 /* A parsed token; runs borrow from the text it was parsed from. */
 struct sas_token {
-	gh_bytes sr;       /* as received */
-	gh_bytes se_text;  /* as received */
-	uint64_t se;       /* seconds since 1970, SAS_NEVER beyond 9999-12-31 */
+	gh_bytes sr;      /* as received */
+	gh_bytes se_text; /* as received */
+	uint64_t se;      /* seconds since 1970, SAS_NEVER beyond 9999-12-31 */
 	uint8_t signature[SAS_SIGNATURE_BYTES];
 	char policy[SAS_POLICY_BYTES_MAX + 1]; /* decoded skn */
 	size_t policy_len;                     /* 0 = none */
@@ -77,7 +77,7 @@ struct sas_check {
 
 struct sas_verdict {
 	gh_auth_method method;
-	uint64_t expires_s;                    /* se; SAS_NEVER */
+	uint64_t expires_s; /* se; SAS_NEVER */
 	enum sas_key_slot slot;
 	struct sas_key key;                    /* the one that made the signature, as it was read for this check */
 	char policy[SAS_POLICY_BYTES_MAX + 1]; /* "" = identity key */
@@ -90,7 +90,7 @@ gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verd
 
 /* Builds a token over percent-encoded resource, for tools and tests; policy may be "".  Returns the length without NUL,
  * or 0 when it does not fit in cap. */
-size_t sas_create(const char *resource, const struct sas_key *key, const char *policy, uint64_t se, char *ret_text,
-	size_t cap);
+size_t sas_create(
+	const char *resource, const struct sas_key *key, const char *policy, uint64_t se, char *ret_text, size_t cap);
 
 #endif

@@ -36,7 +36,7 @@ struct conn {
 	gh_wire wire;
 	struct conn_env *env;
 	struct conn *next;
-	struct conn **link; /* what points to this one */
+	struct conn **link;      /* what points to this one */
 	struct tls_context *tls; /* until the handshake is over */
 	SSL *ssl;                /* made with the first byte: who only connects costs next to nothing */
 	gh_engine *engine;
@@ -53,13 +53,13 @@ struct conn {
 	int fd;
 	uint16_t port;
 	uint8_t state;
-	bool woken : 1;     /* the engine wants its held input */
-	bool more : 1;      /* the engine has more output than went into one send */
-	bool end_seen : 1;  /* the peer's last byte has been read */
-	bool ended : 1;     /* the engine knows */
+	bool woken : 1;    /* the engine wants its held input */
+	bool more : 1;     /* the engine has more output than went into one send */
+	bool end_seen : 1; /* the peer's last byte has been read */
+	bool ended : 1;    /* the engine knows */
 	bool draining : 1;
-	bool shut : 1;      /* no byte of ours follows */
-	bool broken : 1;    /* conn_leave frees it */
+	bool shut : 1;   /* no byte of ours follows */
+	bool broken : 1; /* conn_leave frees it */
 	struct socket_client client;
 	char address[INET6_ADDRSTRLEN];
 };
@@ -394,8 +394,11 @@ static gh_peer conn_peer(gh_wire *wire)
 	struct conn *c = GH_CONTAINER(wire, struct conn, wire);
 	if (!c->certificate && c->ssl)
 		c->certificate_len = tls_conn_certificate(c->ssl, &c->certificate);
-	return (gh_peer){.address = c->address, .port = c->port, .server_name = c->ssl ? tls_conn_server_name(c->ssl) : "",
-		.certificate = c->certificate, .certificate_len = c->certificate_len};
+	return (gh_peer){.address = c->address,
+		.port = c->port,
+		.server_name = c->ssl ? tls_conn_server_name(c->ssl) : "",
+		.certificate = c->certificate,
+		.certificate_len = c->certificate_len};
 }
 
 static const gh_wire_ops conn_wire_ops = {.wake = conn_wake, .peer = conn_peer};

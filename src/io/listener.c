@@ -63,7 +63,8 @@ gh_status listener_group_new(const struct listener_config *config, struct tls_co
 	group->tls = tls_context_ref(tls);
 	uint64_t seed[2];
 	loop_random_bytes(seed, sizeof seed);
-	admission_init(&group->admission, config->limits->connections_max, config->limits->connections_per_address_max, seed);
+	admission_init(
+		&group->admission, config->limits->connections_max, config->limits->connections_per_address_max, seed);
 	*ret_group = group;
 	return GH_OK;
 }
@@ -112,8 +113,8 @@ void listener_group_free(struct listener_group *group)
 
 /* ---- accepting ---- */
 
-static void listener_refuse(struct listener *listener, const struct socket_address *address, const char *reason,
-	uint64_t now_ms)
+static void listener_refuse(
+	struct listener *listener, const struct socket_address *address, const char *reason, uint64_t now_ms)
 {
 	uint64_t skipped;
 	char text[INET6_ADDRSTRLEN];
@@ -199,16 +200,20 @@ static gh_status listener_socket(struct listener_group *group, int *ret_fd, gh_e
 	return GH_OK;
 }
 
-gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker, struct listener **ret_listener,
-	gh_error *ret_err)
+gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker,
+	struct listener **ret_listener, gh_error *ret_err)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 	if (!listener)
 		return gh_fail(ret_err, GH_NO_MEMORY, NULL, "out of memory");
 	listener->group = group;
 	listener->pause.fire = listener_resume;
-	listener->env = (struct conn_env){.loop = loop, .worker = worker, .transport = group->config.transport,
-		.limits = group->config.limits, .log = group->config.log, .gone = listener_gone};
+	listener->env = (struct conn_env){.loop = loop,
+		.worker = worker,
+		.transport = group->config.transport,
+		.limits = group->config.limits,
+		.log = group->config.log,
+		.gone = listener_gone};
 	listener->fd = -1;
 	atomic_fetch_add(&group->listeners, 1);
 	gh_status status = GH_NO_MEMORY;

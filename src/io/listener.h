@@ -30,13 +30,13 @@ gh_status listener_group_new(const struct listener_config *config, struct tls_co
 uint16_t listener_group_port(const struct listener_group *group);
 /* New connections use the new context from now on; any thread. */
 void listener_group_set_tls(struct listener_group *group, struct tls_context *tls);
-void listener_group_free(struct listener_group *group); /* accepts NULL; no listener is left */
+void listener_group_free(struct listener_group *group);                  /* accepts NULL; no listener is left */
 uint64_t listener_group_connections(const struct listener_group *group); /* any thread */
 
 struct listener;
 /* One per worker, on its thread or before it runs. */
-gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker, struct listener **ret_listener,
-	gh_error *ret_err);
+gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker,
+	struct listener **ret_listener, gh_error *ret_err);
 /* Stops accepting, asks each connection to drain; they end by themselves or at cut. */
 void listener_drain(struct listener *listener, uint64_t now_ms);
 size_t listener_connections(const struct listener *listener);

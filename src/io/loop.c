@@ -186,8 +186,8 @@ static void loop_post(gh_host *host, gh_task *task)
 	gh_task *head = atomic_load_explicit(&loop->posted, memory_order_relaxed);
 	do
 		task->next = head;
-	while (!atomic_compare_exchange_weak_explicit(&loop->posted, &head, task, memory_order_release,
-		memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(
+		&loop->posted, &head, task, memory_order_release, memory_order_relaxed));
 	if (!head) /* whoever finds the list empty wakes the loop for all who follow */
 		uv_async_send(&loop->wake);
 }
@@ -350,7 +350,8 @@ void loop_watch_set(struct loop_fd *watch, int events)
 		uv_poll_stop(&watch->poll);
 	else
 		uv_poll_start(&watch->poll,
-			(events & LOOP_READ ? UV_READABLE : 0) | (events & LOOP_WRITE ? UV_WRITABLE : 0), loop_fd_event);
+			(events & LOOP_READ ? UV_READABLE : 0) | (events & LOOP_WRITE ? UV_WRITABLE : 0),
+			loop_fd_event);
 }
 
 static void loop_fd_closed(uv_handle_t *handle)

@@ -97,8 +97,10 @@ gh_status socket_refuse(const struct socket_address *address, const char *flag, 
 	case EADDRINUSE:
 		return gh_fail(ret_err, GH_EXISTS, "port_in_use", "%s: already in use by another program", where);
 	case EACCES:
-		return gh_fail(ret_err, GH_UNAUTHORIZED, "port_not_allowed", "%s: not allowed for this user: choose a port above "
-			"1023 (%s), or give the program CAP_NET_BIND_SERVICE", where, flag);
+		return gh_fail(ret_err, GH_UNAUTHORIZED, "port_not_allowed",
+			"%s: not allowed for this user: choose a port above "
+			"1023 (%s), or give the program CAP_NET_BIND_SERVICE",
+			where, flag);
 	case EADDRNOTAVAIL:
 		return gh_fail(ret_err, GH_INVALID, "address_not_here", "%s: no address of this machine", where);
 	default:
@@ -116,7 +118,8 @@ static int socket_bound(const struct socket_address *address, bool shared)
 	/* Without REUSEADDR the last connections of the program before us would hold the port for a minute. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
 		(!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
-		(address->any.sa_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
+		(address->any.sa_family != AF_INET6 ||
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
 		bind(fd, &address->any, address->len) == 0)
 		return fd;
 	int error = errno;
@@ -136,7 +139,8 @@ static bool socket_probe(struct socket_address *address)
 	return true;
 }
 
-gh_status socket_listen(const struct socket_address *wanted, bool probe, const char *flag, int *ret_fd, gh_error *ret_err)
+gh_status socket_listen(
+	const struct socket_address *wanted, bool probe, const char *flag, int *ret_fd, gh_error *ret_err)
 {
 	int on = 1;
 	for (int pick = 0;; pick++) {
@@ -145,7 +149,8 @@ gh_status socket_listen(const struct socket_address *wanted, bool probe, const c
 			return socket_refuse(wanted, flag, errno, ret_err);
 		int fd = socket_bound(&address, true);
 		/* Accepted sockets inherit TCP_NODELAY: one system call less for each. */
-		if (fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 && listen(fd, SOMAXCONN) == 0) {
+		if (fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
+			listen(fd, SOMAXCONN) == 0) {
 			*ret_fd = fd;
 			return GH_OK;
 		}

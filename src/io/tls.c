@@ -17,8 +17,9 @@
 #include <string.h>
 
 enum {
-	TLS_SECURITY_LEVEL_MIN = 2,          /* 112 bits */
-	TLS_CLIENT_CHAIN_BYTES_MAX = 16384,  /* nobody has said who they are yet: no more than a chain of a few RSA keys */
+	TLS_SECURITY_LEVEL_MIN = 2, /* 112 bits */
+	TLS_CLIENT_CHAIN_BYTES_MAX =
+		16384, /* nobody has said who they are yet: no more than a chain of a few RSA keys */
 	TLS_TICKET_LIFE_S = 7200,
 	TLS_CHAIN_MAX = 10,
 	TLS_ALPN_BYTES_MAX = 256,
@@ -41,8 +42,8 @@ static gh_status tls_fail(gh_error *err, const char *file, const char *what)
 	unsigned long code = ERR_peek_last_error();
 	const char *reason = code ? ERR_reason_error_string(code) : NULL;
 	ERR_clear_error();
-	return gh_fail(err, GH_INVALID, "tls_file", "%s: %s%s%s%s", file, what, reason ? " (" : "", reason ? reason : "",
-		reason ? ")" : "");
+	return gh_fail(err, GH_INVALID, "tls_file", "%s: %s%s%s%s", file, what, reason ? " (" : "",
+		reason ? reason : "", reason ? ")" : "");
 }
 
 /* ---- files ---- */
@@ -86,7 +87,8 @@ static gh_status tls_read_chain(SSL_CTX *ssl, const char *file, BIO *bio, gh_err
 		}
 		if (depth == TLS_CHAIN_MAX || SSL_CTX_add0_chain_cert(ssl, issuer) != 1) {
 			X509_free(issuer);
-			return tls_fail(ret_err, file, depth == TLS_CHAIN_MAX ? "the chain is too long" : "cannot be used");
+			return tls_fail(
+				ret_err, file, depth == TLS_CHAIN_MAX ? "the chain is too long" : "cannot be used");
 		}
 	}
 }
@@ -139,8 +141,10 @@ static gh_status tls_read_pairs(SSL_CTX *ssl, const struct tls_config *config, g
 		return status;
 	status = tls_read_certificate(ssl, config->certificate_file_2, &kind_2, ret_err);
 	if (status == GH_OK && kind == kind_2)
-		return gh_fail(ret_err, GH_INVALID, "tls_file", "%s: has the same kind of key as %s; a second certificate is for "
-			"the other kind, RSA or ECDSA", config->certificate_file_2, config->certificate_file);
+		return gh_fail(ret_err, GH_INVALID, "tls_file",
+			"%s: has the same kind of key as %s; a second certificate is for "
+			"the other kind, RSA or ECDSA",
+			config->certificate_file_2, config->certificate_file);
 	if (status == GH_OK)
 		status = tls_read_key(ssl, config->key_file_2, config->certificate_file_2, ret_err);
 	return status;
@@ -161,13 +165,14 @@ static int tls_take_client(X509_STORE_CTX *store, void *context)
 }
 
 /* Our order counts.  No common name is no reason to refuse anybody: then there is no answer. */
-static int tls_select_alpn(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_len, const unsigned char *offered,
-	unsigned offered_len, void *context)
+static int tls_select_alpn(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_len,
+	const unsigned char *offered, unsigned offered_len, void *context)
 {
 	(void)ssl;
 	const struct tls_context *tls = context;
 	unsigned char *name;
-	if (SSL_select_next_proto(&name, ret_len, tls->alpn, tls->alpn_len, offered, offered_len) != OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&name, ret_len, tls->alpn, tls->alpn_len, offered, offered_len) !=
+		OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_NOACK;
 	*ret_name = name;
 	return SSL_TLSEXT_ERR_OK;
@@ -201,7 +206,8 @@ static bool tls_set_policy(SSL_CTX *ssl)
 {
 	static const unsigned char session_context[] = "gatehouse";
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(
+		ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	if (SSL_CTX_get_security_level(ssl) < TLS_SECURITY_LEVEL_MIN)
 		SSL_CTX_set_security_level(ssl, TLS_SECURITY_LEVEL_MIN);
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, NULL);
@@ -213,8 +219,8 @@ static bool tls_set_policy(SSL_CTX *ssl)
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_timeout(ssl, TLS_TICKET_LIFE_S);
 	return SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 && SSL_CTX_set_max_proto_version(ssl, 0) == 1 &&
-	       SSL_CTX_set_cipher_list(ssl, TLS_CIPHERS) == 1 && SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1 &&
-	       SSL_CTX_set_num_tickets(ssl, 1) == 1 &&
+	       SSL_CTX_set_cipher_list(ssl, TLS_CIPHERS) == 1 &&
+	       SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1 && SSL_CTX_set_num_tickets(ssl, 1) == 1 &&
 	       SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context - 1) == 1;
 }
 

@@ -51,7 +51,8 @@ static gh_status tls_make_fail(gh_error *err, const char *what)
 	unsigned long code = ERR_peek_last_error();
 	const char *reason = code ? ERR_reason_error_string(code) : NULL;
 	ERR_clear_error();
-	return gh_fail(err, GH_INTERNAL, "certificate", "cannot make a certificate: %s: %s", what, reason ? reason : "?");
+	return gh_fail(
+		err, GH_INTERNAL, "certificate", "cannot make a certificate: %s: %s", what, reason ? reason : "?");
 }
 
 static gh_status tls_make_path(const char *directory, const char *name, char ret_path[PATH_MAX], gh_error *ret_err)
@@ -70,8 +71,8 @@ static int tls_make_no_password(char *buffer, int size, int writing, void *conte
 }
 
 /* *ret_thing stays NULL when there is no such file. */
-static gh_status tls_make_read(const char *directory, const char *name, X509 **ret_certificate, EVP_PKEY **ret_key,
-	gh_error *ret_err)
+static gh_status tls_make_read(
+	const char *directory, const char *name, X509 **ret_certificate, EVP_PKEY **ret_key, gh_error *ret_err)
 {
 	char path[PATH_MAX];
 	gh_status status = tls_make_path(directory, name, path, ret_err);
@@ -87,12 +88,13 @@ static gh_status tls_make_read(const char *directory, const char *name, X509 **r
 		good = (*ret_key = PEM_read_PrivateKey(file, NULL, tls_make_no_password, NULL)) != NULL;
 	fclose(file);
 	ERR_clear_error();
-	return good ? GH_OK : gh_fail(ret_err, GH_INVALID, "tls_file", "%s: is not a %s in PEM form", path,
-		ret_certificate ? "certificate" : "private key");
+	return good ? GH_OK
+		    : gh_fail(ret_err, GH_INVALID, "tls_file", "%s: is not a %s in PEM form", path,
+			      ret_certificate ? "certificate" : "private key");
 }
 
-static gh_status tls_make_read_pair(const char *directory, const char *certificate, const char *key, struct tls_pair *ret_pair,
-	gh_error *ret_err)
+static gh_status tls_make_read_pair(
+	const char *directory, const char *certificate, const char *key, struct tls_pair *ret_pair, gh_error *ret_err)
 {
 	gh_status status = tls_make_read(directory, certificate, &ret_pair->certificate, NULL, ret_err);
 	if (status == GH_OK)
@@ -117,19 +119,20 @@ static bool tls_make_covers(X509 *certificate, const char *const *names)
 {
 	for (; *names; names++)
 		if (tls_make_is_address(*names) ? X509_check_ip_asc(certificate, *names, 0) != 1
-		                                : X509_check_host(certificate, *names, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
-		                                          NULL) != 1)
+						: X509_check_host(certificate, *names, 0,
+							  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) != 1)
 			return false;
 	return true;
 }
 
-static bool tls_make_server_is_good(const struct tls_pair *server, const struct tls_pair *ca, const char *const *names,
-	uint64_t wall_ms)
+static bool tls_make_server_is_good(
+	const struct tls_pair *server, const struct tls_pair *ca, const char *const *names, uint64_t wall_ms)
 {
-	bool good = server->certificate && server->key && X509_check_private_key(server->certificate, server->key) == 1 &&
-	            X509_verify(server->certificate, X509_get0_pubkey(ca->certificate)) == 1 &&
-	            tls_make_lasts(server->certificate, wall_ms, TLS_MAKE_RENEW_DAYS) &&
-	            tls_make_covers(server->certificate, names);
+	bool good = server->certificate && server->key &&
+		    X509_check_private_key(server->certificate, server->key) == 1 &&
+		    X509_verify(server->certificate, X509_get0_pubkey(ca->certificate)) == 1 &&
+		    tls_make_lasts(server->certificate, wall_ms, TLS_MAKE_RENEW_DAYS) &&
+		    tls_make_covers(server->certificate, names);
 	ERR_clear_error();
 	return good;
 }
@@ -173,7 +176,8 @@ static gh_status tls_make_write_key(const char *directory, const char *name, EVP
 }
 
 /* The server's file carries the authority as well, so that a device which trusts that one sees the whole chain. */
-static gh_status tls_make_write_chain(const char *directory, const char *name, X509 *leaf, X509 *issuer, gh_error *ret_err)
+static gh_status tls_make_write_chain(
+	const char *directory, const char *name, X509 *leaf, X509 *issuer, gh_error *ret_err)
 {
 	GH_CLEANUP(tls_make_bio_free) BIO *pem = BIO_new(BIO_s_mem());
 	if (!pem || PEM_write_bio_X509(pem, leaf) != 1 || (issuer && PEM_write_bio_X509(pem, issuer) != 1))
@@ -196,7 +200,7 @@ static bool tls_make_serial(X509 *certificate)
 {
 	BIGNUM *number = BN_new();
 	bool made = number && BN_rand(number, TLS_MAKE_SERIAL_BITS, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
-	            BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
+		    BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != NULL;
 	BN_free(number);
 	return made;
 }
@@ -247,8 +251,10 @@ static bool tls_make_names(X509 *certificate, const char *const *names)
 static bool tls_make_subject(X509 *certificate, const char *common_name)
 {
 	X509_NAME *name = X509_get_subject_name(certificate);
-	return X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *)"Gatehouse", -1, -1, 0) == 1 &&
-	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0) == 1;
+	return X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *)"Gatehouse", -1, -1, 0) ==
+		       1 &&
+	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0) ==
+		       1;
 }
 
 static bool tls_make_times(X509 *certificate, uint64_t wall_ms, long days)
@@ -276,16 +282,18 @@ static bool tls_make_ca_pair(struct tls_pair *ca, uint64_t wall_ms)
 	char common_name[64];
 	if (RAND_bytes(tag, sizeof tag) != 1)
 		return false;
-	snprintf(common_name, sizeof common_name, "Gatehouse private CA %02x%02x%02x%02x", tag[0], tag[1], tag[2], tag[3]);
+	snprintf(common_name, sizeof common_name, "Gatehouse private CA %02x%02x%02x%02x", tag[0], tag[1], tag[2],
+		tag[3]);
 	return tls_make_begin(ca, common_name, wall_ms, TLS_MAKE_CA_DAYS) &&
 	       X509_set_issuer_name(ca->certificate, X509_get_subject_name(ca->certificate)) == 1 &&
-	       tls_make_extension(ca->certificate, ca->certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+	       tls_make_extension(
+		       ca->certificate, ca->certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
 	       tls_make_extension(ca->certificate, ca->certificate, NID_key_usage, "critical,keyCertSign,cRLSign") &&
 	       X509_sign(ca->certificate, ca->key, EVP_sha256()) > 0;
 }
 
-static bool tls_make_server_pair(struct tls_pair *server, const struct tls_pair *ca, const char *const *names,
-	uint64_t wall_ms)
+static bool tls_make_server_pair(
+	struct tls_pair *server, const struct tls_pair *ca, const char *const *names, uint64_t wall_ms)
 {
 	const char *common_name = strlen(names[0]) <= TLS_MAKE_CN_MAX ? names[0] : "gatehouse";
 	X509 *issuer = ca->certificate;
@@ -328,10 +336,12 @@ static gh_status tls_make_check_names(const char *const *names, gh_error *ret_er
 	for (; names[count]; count++) {
 		size_t len = strlen(names[count]);
 		if (!tls_make_is_address(names[count]) && (len == 0 || len > 253 || strspn(names[count], legal) != len))
-			return gh_fail(ret_err, GH_INVALID, "host_name", "%.100s: not a host name or address", names[count]);
+			return gh_fail(
+				ret_err, GH_INVALID, "host_name", "%.100s: not a host name or address", names[count]);
 	}
 	if (count == 0 || count > TLS_MAKE_NAMES_MAX)
-		return gh_fail(ret_err, GH_INVALID, "host_name", "a certificate needs 1 to %d names", TLS_MAKE_NAMES_MAX);
+		return gh_fail(
+			ret_err, GH_INVALID, "host_name", "a certificate needs 1 to %d names", TLS_MAKE_NAMES_MAX);
 	return GH_OK;
 }
 
@@ -349,8 +359,10 @@ gh_status tls_make_certificates(const char *directory, const char *const *names,
 		return status;
 	tls_pair_done(&server);
 	if (!ca.key)
-		return gh_fail(ret_err, GH_INVALID, "tls_file", "%.150s/ca.key: missing, and the server's certificate must be "
-			"renewed", directory);
+		return gh_fail(ret_err, GH_INVALID, "tls_file",
+			"%.150s/ca.key: missing, and the server's certificate must be "
+			"renewed",
+			directory);
 	if (!tls_make_server_pair(&server, &ca, names, wall_ms))
 		return tls_make_fail(ret_err, "server.pem");
 	status = tls_make_write_key(directory, "server.key", server.key, ret_err);

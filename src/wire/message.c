@@ -246,7 +246,8 @@ gh_status gh_draft_set(gh_draft *draft, gh_property_id id, gh_bytes value, gh_er
 		return gh_fail(ret_err, GH_INVALID, "id_too_long", "%s is longer than message_id_bytes_max",
 			property_table[id].name);
 	if (id == GH_PROP_MESSAGE_ID && !message_id_allowed(value))
-		return gh_fail(ret_err, GH_INVALID, "message_id_characters", "message-id holds a character not allowed");
+		return gh_fail(
+			ret_err, GH_INVALID, "message_id_characters", "message-id holds a character not allowed");
 	return draft_put(draft, id, (gh_bytes){NULL, 0}, value, ret_err);
 }
 
@@ -437,8 +438,8 @@ static bool message_read_property(struct reader *r, gh_property *ret_property)
 	if (r->failed || id >= GH_PROP_COUNT)
 		return false;
 	ret_property->id = (gh_property_id)id;
-	ret_property->name = id == GH_PROP_APPLICATION ? reader_take(r, message_read_varint(r))
-						       : text_of(property_table[id].name);
+	ret_property->name =
+		id == GH_PROP_APPLICATION ? reader_take(r, message_read_varint(r)) : text_of(property_table[id].name);
 	ret_property->value = reader_take(r, message_read_varint(r));
 	return !r->failed;
 }

@@ -167,8 +167,8 @@ static void bench_case(struct bench *b, const char *name, size_t batch, size_t r
 	printf("%-6s %7zu: %9.0f msg/s  %5.2f us CPU/msg  ack p50 %6u p99 %6u max %6u us  %5.1f msg/commit  %.2f x payload%s\n",
 		name, rate ? rate : batch, (double)records / seconds, cpu, b->took_us[records / 2],
 		b->took_us[records * 99 / 100], b->took_us[records - 1],
-		(double)records / (double)(after.commits - before.commits), (double)written / ((double)records * BODY_BYTES),
-		b->failed ? "  SOME FAILED" : "");
+		(double)records / (double)(after.commits - before.commits),
+		(double)written / ((double)records * BODY_BYTES), b->failed ? "  SOME FAILED" : "");
 	fflush(stdout);
 }
 

@@ -28,8 +28,8 @@ struct load_options {
 	double seconds, rate;
 	bool interactive;
 	const char *client_id, *user, *password, *topic; /* patterns: {n} the connection's number, {id}, {seq} */
-	const char *sas_host, *device_key; /* password = a SAS token of this host and key */
-	int ack_log; /* -1 = none */
+	const char *sas_host, *device_key;               /* password = a SAS token of this host and key */
+	int ack_log;                                     /* -1 = none */
 };
 
 enum load_state { CONN_CLOSED, CONN_TCP, CONN_TLS, CONN_CONNACK, CONN_READY, CONN_LEAVING };
@@ -43,14 +43,14 @@ struct load_conn {
 	int fd;
 	SSL *ssl;
 	bool want_write, watched_write; /* what it needs; what its epoll was told (the worker's) */
-	struct buf connect; /* the CONNECT, prepared */
-	struct buf publish; /* a PUBLISH, prepared; id and digits are patched */
+	struct buf connect;             /* the CONNECT, prepared */
+	struct buf publish;             /* a PUBLISH, prepared; id and digits are patched */
 	size_t packet_id_at, topic_digits_at, body_digits_at; /* 0 = none */
 	struct buf out;
 	uint8_t in[4];
 	unsigned in_len;
 	uint64_t next_seq, acked_seq; /* in flight: acked_seq .. next_seq - 1 */
-	uint64_t *sent_us; /* by seq % window */
+	uint64_t *sent_us;            /* by seq % window */
 	uint64_t started_us;
 	char fault[160];
 };

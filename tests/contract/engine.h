@@ -59,7 +59,8 @@ static inline void engine_start(struct engine *e)
 	gh_error err = {0};
 	gh_store_config store = {.directory = e->directory, .limits = &e->limits};
 	cr_assert(ENGINE_STORE.open(&store, &e->store, &err) == GH_OK, "the store opens: %s", err.text);
-	gh_backend_config queue = {.store = e->store, .level = ENGINE_LEVEL, .partitions = e->partitions, .limits = &e->limits};
+	gh_backend_config queue = {
+		.store = e->store, .level = ENGINE_LEVEL, .partitions = e->partitions, .limits = &e->limits};
 	cr_assert(ENGINE_QUEUE.open(&queue, &e->queue, &err) == GH_OK, "the queue opens: %s", err.text);
 	e->partitions = ENGINE_QUEUE.partitions(e->queue);
 	e->port = ENGINE_QUEUE.attach(e->queue);
@@ -137,7 +138,8 @@ static inline void engine_store_letters(struct engine *e, unsigned long first, s
 		size_t taken = engine_submit(e->port, first, count < 1000 ? count : 1000);
 		engine_reap(e->port, completions, taken);
 		for (size_t i = 0; i < taken; i++)
-			cr_assert(completions[i].status == GH_OK, "letter %lu: %s", first + i, gh_status_name(completions[i].status));
+			cr_assert(completions[i].status == GH_OK, "letter %lu: %s", first + i,
+				gh_status_name(completions[i].status));
 		first += taken;
 		count -= taken;
 	}
@@ -161,13 +163,14 @@ static inline size_t engine_read_all(struct engine *e, uint64_t *offsets, unsign
 		cr_assert(ENGINE_QUEUE.bounds(e->port, p, &floor, &end) == GH_OK);
 		for (next = floor; next < end;) {
 			gh_completion c = engine_fetch(e, p, next, 100000);
-			cr_assert(c.status == GH_OK && c.count > 0, "fetch %u from %llu: %s, %zu", p, (unsigned long long)next,
-				gh_status_name(c.status), c.count);
+			cr_assert(c.status == GH_OK && c.count > 0, "fetch %u from %llu: %s, %zu", p,
+				(unsigned long long)next, gh_status_name(c.status), c.count);
 			for (size_t i = 0; i < c.count; i++) {
 				unsigned long number;
 				cr_assert(c.records[i].offset >= next && c.records[i].partition == p);
 				next = c.records[i].offset + 1;
-				cr_assert(letter_read(c.records[i].message, &number), "what was stored is what comes back");
+				cr_assert(letter_read(c.records[i].message, &number),
+					"what was stored is what comes back");
 				cr_assert(letter_partition(number, e->partitions) == p && number < numbers);
 				offsets[number] = c.records[i].offset + 1;
 			}

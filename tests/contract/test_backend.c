@@ -17,7 +17,8 @@ Test(backend, every_record_completes_once_in_the_order_of_submission)
 	engine_reap(e.port, completions, 600);
 	for (unsigned long i = 0; i < 600; i++) {
 		cr_assert(completions[i].kind == GH_APPENDED && completions[i].status == GH_OK);
-		cr_assert((unsigned long)(uintptr_t)completions[i].cookie == i, "result %lu is that of record %lu", i, i);
+		cr_assert(
+			(unsigned long)(uintptr_t)completions[i].cookie == i, "result %lu is that of record %lu", i, i);
 	}
 	cr_assert(ENGINE_QUEUE.reap(e.port, completions, 600) == 0, "none completes twice");
 	engine_close(&e);
@@ -122,7 +123,8 @@ Test(backend, a_default_queue_has_4_partitions_and_more_than_32_are_refused)
 	cr_assert(ENGINE_QUEUE.partitions(e.queue) == 4);
 	engine_stop(&e);
 	gh_error err = {0};
-	gh_backend_config config = {.directory = e.directory, .level = ENGINE_LEVEL, .partitions = 33, .limits = &e.limits};
+	gh_backend_config config = {
+		.directory = e.directory, .level = ENGINE_LEVEL, .partitions = 33, .limits = &e.limits};
 	gh_backend *queue = NULL;
 	cr_assert(ENGINE_QUEUE.open(&config, &queue, &err) == GH_INVALID && queue == NULL);
 	engine_close(&e);

@@ -192,7 +192,8 @@ Test(faults, a_table_that_cannot_be_created_ends_in_read_only_not_in_loss)
 {
 	struct engine e;
 	engine_init(&e);
-	struct run run = {.directory = e.directory, .faults = "open/.sst:EACCES:1:100000", .count = 60000, .batch = 500};
+	struct run run = {
+		.directory = e.directory, .faults = "open/.sst:EACCES:1:100000", .count = 60000, .batch = 500};
 	cr_assert(run_victim(&run, acks) && run.exit_code == 0, "%s", run.complaint);
 	cr_assert(run.acks > 0 && run.naks > 0 && run.acks_after_nak == 0, "%zu %zu", run.acks, run.naks);
 	cr_assert(strncmp(run.health, "read_only ", 10) == 0, "%s", run.health);
@@ -218,8 +219,12 @@ Test(faults, a_stalled_disk_stops_the_intake_at_the_credit_and_loses_nothing)
 Test(faults, an_open_that_fails_half_way_says_why_and_the_next_one_succeeds)
 {
 	static const char *const rows[] = {
-		"rename/CURRENT:EIO:1:1", "open/.log:EACCES:1:1", "fsync/db:EIO:1:1", "write/.dbtmp:ENOSPC:1:1",
-		"pwrite/mark:EIO:1:1", "fsync/mark:EIO:1:1",
+		"rename/CURRENT:EIO:1:1",
+		"open/.log:EACCES:1:1",
+		"fsync/db:EIO:1:1",
+		"write/.dbtmp:ENOSPC:1:1",
+		"pwrite/mark:EIO:1:1",
+		"fsync/mark:EIO:1:1",
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct engine e;

@@ -52,7 +52,8 @@ Test(pace, a_steady_stream_is_gathered_within_the_limit)
 		waited_us += step_us;
 		waiting += step_us / 20;
 	}
-	cr_assert(waiting >= PACE_ENOUGH - 4 && waited_us <= 2000, "%zu after %llu us", waiting, (unsigned long long)waited_us);
+	cr_assert(waiting >= PACE_ENOUGH - 4 && waited_us <= 2000, "%zu after %llu us", waiting,
+		(unsigned long long)waited_us);
 	cr_assert(waited_us < 1300, "no longer than it takes");
 }
 
@@ -148,7 +149,8 @@ Test(chunk, an_index_record_comes_back_and_a_cut_or_longer_one_is_refused)
 	size_t len = chunk_index_encode(&index, bytes);
 	cr_assert(len == 12 + 3 * 16);
 	cr_assert(chunk_index_decode((gh_bytes){bytes, len}, &back));
-	cr_assert(back.partitions == 3 && back.time_ms == index.time_ms && back.places[2].next == 7 && back.places[2].count == 2);
+	cr_assert(back.partitions == 3 && back.time_ms == index.time_ms && back.places[2].next == 7 &&
+		  back.places[2].count == 2);
 	for (size_t cut = 0; cut < len; cut++)
 		cr_assert(!chunk_index_decode((gh_bytes){bytes, cut}, &back), "cut at %zu", cut);
 	cr_assert(!chunk_index_decode((gh_bytes){bytes, len + 1}, &back));

@@ -49,7 +49,8 @@ Test(recovery, versions_grow_across_a_restart)
 	engine_open(&e);
 	uint64_t last = 0;
 	for (int i = 0; i < 5; i++) {
-		gh_store_write write = {GH_FAMILY_META, text_of("k"), text_of("v"), false, last ? last : GH_VERSION_NONE};
+		gh_store_write write = {
+			GH_FAMILY_META, text_of("k"), text_of("v"), false, last ? last : GH_VERSION_NONE};
 		cr_assert(embedded_store.commit(e.store, &write, 1, NULL) == GH_OK);
 		gh_store_value value;
 		cr_assert(embedded_store.get(e.store, GH_FAMILY_META, text_of("k"), &value) == GH_OK);

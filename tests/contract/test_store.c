@@ -58,7 +58,8 @@ Test(store, what_was_put_is_got_and_what_was_removed_is_not)
 	keeper_version(&e, "a", "");
 	cr_assert(keeper_commit(&e, keeper_remove("a", GH_VERSION_ANY)) == GH_OK);
 	keeper_version(&e, "a", NULL);
-	cr_assert(keeper_commit(&e, keeper_remove("a", GH_VERSION_ANY)) == GH_OK, "removing what is not there is no fault");
+	cr_assert(keeper_commit(&e, keeper_remove("a", GH_VERSION_ANY)) == GH_OK,
+		"removing what is not there is no fault");
 	engine_close(&e);
 }
 

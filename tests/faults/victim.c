@@ -46,8 +46,9 @@ static void victim_reap(struct victim *v, size_t *open)
 	for (size_t i = 0; i < n; i++) {
 		unsigned long number = (unsigned long)(uintptr_t)completions[i].cookie;
 		if (completions[i].status == GH_OK)
-			len += (size_t)snprintf(lines + len, 64, "ack %u %llu %lu\n", letter_partition(number, v->partitions),
-				(unsigned long long)completions[i].offset, number);
+			len += (size_t)snprintf(lines + len, 64, "ack %u %llu %lu\n",
+				letter_partition(number, v->partitions), (unsigned long long)completions[i].offset,
+				number);
 		else
 			len += (size_t)snprintf(
 				lines + len, 64, "nak %s %lu\n", gh_status_name(completions[i].status), number);

@@ -23,7 +23,8 @@ static void fuzz_packet(struct mqtt_packet *packet, gh_bytes bytes, const gh_lim
 		fuzz_inside(packet->connect.user_name, bytes);
 		fuzz_inside(packet->connect.password, bytes);
 	} else if (packet->type == MQTT_PUBLISH) {
-		assert(packet->publish.topic.len > 0 && packet->qos <= 2 && (packet->qos > 0) == (packet->packet_id > 0));
+		assert(packet->publish.topic.len > 0 && packet->qos <= 2 &&
+			(packet->qos > 0) == (packet->packet_id > 0));
 		fuzz_inside(packet->publish.topic, bytes);
 		fuzz_inside(packet->publish.body, bytes);
 	} else if (packet->type == MQTT_SUBSCRIBE || packet->type == MQTT_UNSUBSCRIBE) {

@@ -81,11 +81,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mqtt_pair_init(&pair, &worker);
 	worker.open_status = data[0] & 4 ? GH_AGAIN : GH_OK;
 	if (data[0] & 1)
-		mqtt_pair_connect(&pair, data[0] & 2 ? 0xc6 : 0xc2, 60, "00 1c 'devices/dev1/messages/events' 00 04 'gone'");
+		mqtt_pair_connect(
+			&pair, data[0] & 2 ? 0xc6 : 0xc2, 60, "00 1c 'devices/dev1/messages/events' 00 04 'gone'");
 	while (at < size && !pair.finished) {
 		uint8_t byte = data[at++];
 		fuzz_step(&pair, byte);
-		size_t n = (byte & 7) > STEP_SEND_MORE ? 0 : (size_t)(byte >> 3) << ((byte & 7) == STEP_SEND_MORE ? 5 : 0);
+		size_t n =
+			(byte & 7) > STEP_SEND_MORE ? 0 : (size_t)(byte >> 3) << ((byte & 7) == STEP_SEND_MORE ? 5 : 0);
 		if (n > size - at)
 			n = size - at;
 		if (n)

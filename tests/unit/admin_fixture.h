@@ -21,7 +21,7 @@ struct fixture {
 	gh_backend *queue;
 	struct manage_gateway gateway;
 	struct manage manage;
-	int changes; /* how often the gateway was told of one */
+	int changes;         /* how often the gateway was told of one */
 	bool changed_device; /* the last was of a device, not of policies */
 	bool ready;
 };
@@ -45,7 +45,8 @@ static inline void fixture_changed(void *context, gh_bytes device_id)
 
 static inline void fixture_state(void *context, struct manage_state *ret_state)
 {
-	*ret_state = (struct manage_state){.ready = ((struct fixture *)context)->ready, .counts = {.links = 3, .accepted = 7}};
+	*ret_state = (struct manage_state){
+		.ready = ((struct fixture *)context)->ready, .counts = {.links = 3, .accepted = 7}};
 }
 
 static inline void fixture_init(struct fixture *f, uint32_t partitions)
@@ -56,8 +57,8 @@ static inline void fixture_init(struct fixture *f, uint32_t partitions)
 	limits_defaults(&f->limits);
 	gh_store_config store_config = {.directory = "", .limits = &f->limits};
 	cr_assert_eq(memory_store.open(&store_config, &f->store, &err), GH_OK, "%s", err.text);
-	gh_backend_config queue_config = {.directory = "", .store = f->store, .level = GH_MEMORY, .partitions = partitions,
-		.limits = &f->limits};
+	gh_backend_config queue_config = {
+		.directory = "", .store = f->store, .level = GH_MEMORY, .partitions = partitions, .limits = &f->limits};
 	cr_assert_eq(memory_queue.open(&queue_config, &f->queue, &err), GH_OK, "%s", err.text);
 	f->gateway = (struct manage_gateway){f, fixture_state, fixture_changed};
 	f->manage = (struct manage){{f->store, &f->limits, fixture_random, fixture_wall_ms}, hosts, &f->gateway};
@@ -78,8 +79,12 @@ static inline void fixture_store(struct fixture *f, const char *device, gh_bytes
 	cr_assert_eq(gh_draft_body(draft, body, NULL), GH_OK);
 	cr_assert_eq(gh_draft_add(draft, text_of("color"), text_of("red"), NULL), GH_OK);
 	cr_assert_eq(gh_draft_set(draft, GH_PROP_MESSAGE_ID, text_of("m-1"), NULL), GH_OK);
-	gh_stamps stamps = {.device_id = text_of(device), .generation_id = text_of("1"), .auth_method = GH_AUTH_DEVICE_SAS,
-		.source = GH_SOURCE_TELEMETRY, .enqueued_ms = enqueued_ms, .partition_key = gh_partition_hash(text_of(device))};
+	gh_stamps stamps = {.device_id = text_of(device),
+		.generation_id = text_of("1"),
+		.auth_method = GH_AUTH_DEVICE_SAS,
+		.source = GH_SOURCE_TELEMETRY,
+		.enqueued_ms = enqueued_ms,
+		.partition_key = gh_partition_hash(text_of(device))};
 	gh_message *message = gh_message_freeze(draft, &stamps);
 	gh_record record = {message, NULL};
 	gh_completion completion;

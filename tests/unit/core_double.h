@@ -50,7 +50,7 @@ struct gh_worker {
 	/* what was seen */
 	struct core_double_request request;
 	size_t open_count;
-	size_t refused; /* gh_link_refused */
+	size_t refused;      /* gh_link_refused */
 	size_t submit_count; /* also the refused ones */
 	size_t subscribe_count;
 	struct core_double_record records[4096];

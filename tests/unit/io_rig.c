@@ -185,8 +185,11 @@ void rig_tls(struct rig *rig, const char *certificate, const char *key, const ch
 	const char *files[4] = {certificate, key, certificate_2, key_2};
 	for (int i = 0; i < 4; i++)
 		rig_path(rig, files[i] ? files[i] : "", paths[i]);
-	struct tls_config config = {.certificate_file = paths[0], .key_file = paths[1],
-		.certificate_file_2 = certificate_2 ? paths[2] : NULL, .key_file_2 = key_2 ? paths[3] : NULL, .alpn = alpn};
+	struct tls_config config = {.certificate_file = paths[0],
+		.key_file = paths[1],
+		.certificate_file_2 = certificate_2 ? paths[2] : NULL,
+		.key_file_2 = key_2 ? paths[3] : NULL,
+		.alpn = alpn};
 	gh_error err = {0};
 	tls_context_unref(rig->tls);
 	rig->tls = NULL;
@@ -195,11 +198,12 @@ void rig_tls(struct rig *rig, const char *certificate, const char *key, const ch
 
 void rig_listen(struct rig *rig)
 {
-	struct listener_config config = {.address = "127.0.0.1", .transport = &rig_transport, .limits = &rig->limits,
-		.log = &rig->log};
+	struct listener_config config = {
+		.address = "127.0.0.1", .transport = &rig_transport, .limits = &rig->limits, .log = &rig->log};
 	gh_error err = {0};
 	cr_assert_eq(listener_group_new(&config, rig->tls, &rig->group, &err), GH_OK, "%s", err.text);
-	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, &rig->listener, &err), GH_OK, "%s", err.text);
+	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, &rig->listener, &err), GH_OK, "%s",
+		err.text);
 	cr_assert(listener_group_port(rig->group) != 0);
 }
 
@@ -259,8 +263,8 @@ static void rig_make_pair(const char *kind, X509 **ret_certificate, EVP_PKEY **r
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 7);
 	X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)"rig", -1, -1,
-		0);
+	X509_NAME_add_entry_by_txt(
+		X509_get_subject_name(certificate), "CN", MBSTRING_ASC, (const unsigned char *)"rig", -1, -1, 0);
 	X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
 	X509_set_pubkey(certificate, key);
 	cr_assert(X509_sign(certificate, key, EVP_sha256()) > 0);

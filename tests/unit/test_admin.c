@@ -80,9 +80,10 @@ Test(admin_session, lines_may_come_whole_in_pieces_or_many_at_once)
 
 Test(admin_session, garbage_is_told_and_the_next_line_is_read)
 {
-	static const char *const garbage[] = {"hello\n", "{\n", "[\n", "{\"version\":1,\"version\":1,\"op\":\"device.list\"}\n",
-		"\xff\xfe\n", "{\"version\":1,\"op\":\"a\\u0000b\"}\n", "1\n", "{}{}\n", "\r\n", "{\"version\":1,\"op\":\"tail\",\"x\":1}\n",
-		"{\"version\":1,\"op\":\"tail\",\"partition\":9}\n"};
+	static const char *const garbage[] = {"hello\n", "{\n", "[\n",
+		"{\"version\":1,\"version\":1,\"op\":\"device.list\"}\n", "\xff\xfe\n",
+		"{\"version\":1,\"op\":\"a\\u0000b\"}\n", "1\n", "{}{}\n", "\r\n",
+		"{\"version\":1,\"op\":\"tail\",\"x\":1}\n", "{\"version\":1,\"op\":\"tail\",\"partition\":9}\n"};
 	struct admin_session *session = session_begin(4096);
 	for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
 		char output[2048] = "";
@@ -217,8 +218,12 @@ static void server_begin(bool long_name)
 	folder_make(long_name);
 	loop = loop_new();
 	cr_assert(loop);
-	struct admin_server_config config = {.directory = folder, .loop = loop, .manage = &f.manage, .backend_ops = &memory_queue,
-		.backend = f.queue, .limits = &f.limits};
+	struct admin_server_config config = {.directory = folder,
+		.loop = loop,
+		.manage = &f.manage,
+		.backend_ops = &memory_queue,
+		.backend = f.queue,
+		.limits = &f.limits};
 	cr_assert_eq(admin_server_new(&config, &server, &err), GH_OK, "%s", err.text);
 	cr_assert_eq(pthread_create(&thread, NULL, server_thread, NULL), 0);
 }
@@ -284,7 +289,8 @@ Test(admin_server, without_descriptors_accepting_rests_for_a_while)
 	struct rlimit full, none;
 	folder_make(false);
 	loop = loop_new_with_clock(clock_read, NULL);
-	struct admin_server_config config = {.directory = folder, .loop = loop, .manage = &f.manage, .limits = &f.limits};
+	struct admin_server_config config = {
+		.directory = folder, .loop = loop, .manage = &f.manage, .limits = &f.limits};
 	config.tail_hint = "none";
 	cr_assert_eq(admin_server_new(&config, &server, &err), GH_OK, "%s", err.text);
 	int fd = client_connect();

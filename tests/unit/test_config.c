@@ -13,7 +13,8 @@
 
 SUITE(config);
 
-#define MINIMAL "hostName: hub.example.net\ndataDir: /var/lib/gatehouse\ntls: {certificateFile: a.pem, keyFile: a.key}\n"
+#define MINIMAL                                                                                                        \
+	"hostName: hub.example.net\ndataDir: /var/lib/gatehouse\ntls: {certificateFile: a.pem, keyFile: a.key}\n"
 
 static struct config *good(const char *text, const char *folder)
 {
@@ -51,23 +52,23 @@ Test(config, minimal_file_leaves_the_defaults)
 Test(config, every_key_is_read)
 {
 	struct config *config = good("hostName: hub\n"
-		"aliases: [gw.example.net, \"10.0.0.1\"]\n"
-		"dataDir: data\n"
-		"workers: 4\n"
-		"log: {level: debug}\n"
-		"tls:\n"
-		"  certificateFile: c1.pem\n"
-		"  keyFile: /k1.pem\n"
-		"  secondCertificateFile: c2.pem\n"
-		"  secondKeyFile: k2.pem\n"
-		"listeners: {mqtt: {address: \"::1\", port: 0}}\n"
-		"backend: embedded\n"
-		"embedded: {partitions: 32, level: fsync}\n"
-		"disabledConnack: 5\n"
-		"disableDeviceSas: true\n"
-		"disableModuleSas: false\n"
-		"disableLocalAuth: true\n"
-		"limits: {commit_records_max: 17, record_ms_max: 2s, inflight_bytes_max: 2MiB}\n",
+				     "aliases: [gw.example.net, \"10.0.0.1\"]\n"
+				     "dataDir: data\n"
+				     "workers: 4\n"
+				     "log: {level: debug}\n"
+				     "tls:\n"
+				     "  certificateFile: c1.pem\n"
+				     "  keyFile: /k1.pem\n"
+				     "  secondCertificateFile: c2.pem\n"
+				     "  secondKeyFile: k2.pem\n"
+				     "listeners: {mqtt: {address: \"::1\", port: 0}}\n"
+				     "backend: embedded\n"
+				     "embedded: {partitions: 32, level: fsync}\n"
+				     "disabledConnack: 5\n"
+				     "disableDeviceSas: true\n"
+				     "disableModuleSas: false\n"
+				     "disableLocalAuth: true\n"
+				     "limits: {commit_records_max: 17, record_ms_max: 2s, inflight_bytes_max: 2MiB}\n",
 		"/etc/gh/");
 	cr_assert_str_eq(config->hosts[0], "hub");
 	cr_assert_str_eq(config->hosts[1], "gw.example.net");
@@ -106,17 +107,22 @@ static const struct {
 	uint32_t line, column;
 	const char *says;
 } bad_rows[] = {
-	{"unknown key", MINIMAL "hostname: x\n", 4, 1, "unknown key \"hostname\" in the configuration; the nearest known one is \"hostName\""},
-	{"unknown key deep", MINIMAL "listeners:\n  mqtt:\n    adress: ::1\n", 6, 5, "the nearest known one is \"address\""},
-	{"a listener that comes later", MINIMAL "listeners: {amqp: {port: 1}}\n", 4, 13, "unknown key \"amqp\" in listeners"},
-	{"unknown limit", MINIMAL "limits:\n  commit_record_max: 1\n", 5, 3, "unknown limit \"commit_record_max\"; the nearest known one is \"commit_records_max\""},
+	{"unknown key", MINIMAL "hostname: x\n", 4, 1,
+		"unknown key \"hostname\" in the configuration; the nearest known one is \"hostName\""},
+	{"unknown key deep", MINIMAL "listeners:\n  mqtt:\n    adress: ::1\n", 6, 5,
+		"the nearest known one is \"address\""},
+	{"a listener that comes later", MINIMAL "listeners: {amqp: {port: 1}}\n", 4, 13,
+		"unknown key \"amqp\" in listeners"},
+	{"unknown limit", MINIMAL "limits:\n  commit_record_max: 1\n", 5, 3,
+		"unknown limit \"commit_record_max\"; the nearest known one is \"commit_records_max\""},
 	{"control characters in a key", MINIMAL "\"a\\x1bb\": 1\n", 4, 1, "unknown key \"a\\x1bb\""},
 	{"key twice", MINIMAL "workers: 1\nworkers: 1\n", 5, 1, "workers is given twice"},
 	{"map twice", MINIMAL "log: {level: info}\nlog: {}\n", 5, 1, "log is given twice"},
 	{"limit twice", MINIMAL "limits: {fetches_max: 1, fetches_max: 2}\n", 4, 26, "fetches_max is given twice"},
 	{"merge key", MINIMAL "<<: {workers: 1}\n", 4, 1, "unknown key \"<<\""},
 	{"key that is a list", MINIMAL "? [a]\n: b\n", 4, 3, "a key of the configuration is no text"},
-	{"list for text", "hostName: [a]\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11, "hostName must be one value, not a list"},
+	{"list for text", "hostName: [a]\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11,
+		"hostName must be one value, not a list"},
 	{"text for a map", MINIMAL "log: info\n", 4, 6, "log must be a mapping, not one value"},
 	{"list for a map", MINIMAL "log: [level]\n", 4, 6, "log must be a mapping, not a list"},
 	{"text for a list", MINIMAL "aliases: gw\n", 4, 10, "aliases must be a list, not one value"},
@@ -129,7 +135,8 @@ static const struct {
 	{"no value", MINIMAL "workers:\n", 4, 9, "workers has no value"},
 	{"null", MINIMAL "workers: null\n", 4, 10, "workers has no value"},
 	{"tilde", MINIMAL "workers: ~\n", 4, 10, "workers has no value"},
-	{"empty text", "hostName: \"\"\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11, "hostName has no value"},
+	{"empty text", "hostName: \"\"\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11,
+		"hostName has no value"},
 	{"NUL", MINIMAL "log: {level: \"in\\0fo\"}\n", 4, 14, "level holds a NUL"},
 	{"negative", MINIMAL "workers: -1\n", 4, 10, "workers is \"-1\": a whole number is expected"},
 	{"fraction", MINIMAL "workers: 1.5\n", 4, 10, "a whole number is expected"},
@@ -142,19 +149,23 @@ static const struct {
 	{"limit with a wrong unit", MINIMAL "limits: {record_ms_max: 10 MB}\n", 4, 25, "the unit must be one of us"},
 	{"unit where there is none", MINIMAL "limits: {fetches_max: 10s}\n", 4, 23, "a whole number is expected"},
 	{"level", MINIMAL "log: {level: loud}\n", 4, 14, "level is \"loud\", allowed is error, warning, info, debug"},
-	{"durability it cannot keep", MINIMAL "embedded: {level: quorum}\n", 4, 19, "level is \"quorum\", allowed is fsync, memory"},
+	{"durability it cannot keep", MINIMAL "embedded: {level: quorum}\n", 4, 19,
+		"level is \"quorum\", allowed is fsync, memory"},
 	{"back end", MINIMAL "backend: kafka\n", 4, 10, "backend is \"kafka\", allowed is embedded"},
 	{"switch", MINIMAL "disableDeviceSas: maybe\n", 4, 19, "disableDeviceSas is \"maybe\", allowed is true, false"},
 	{"connack", MINIMAL "disabledConnack: 4\n", 4, 18, "disabledConnack is \"4\", allowed is 3, 5"},
 	{"address by name", MINIMAL "listeners: {mqtt: {address: example}}\n", 4, 29, "a numeric address is expected"},
 	{"host with port", "hostName: a:8883\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11, "no port"},
 	{"alias with a slash", MINIMAL "aliases: [a/b]\n", 4, 11, "an alias is \"a/b\""},
-	{"aliases, 17", MINIMAL "aliases: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n", 4, 43, "aliases has more than 16 names"},
-	{"no host name", "dataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 1, "hostName is missing in the configuration"},
+	{"aliases, 17", MINIMAL "aliases: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n", 4, 43,
+		"aliases has more than 16 names"},
+	{"no host name", "dataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 1,
+		"hostName is missing in the configuration"},
 	{"no folder", "hostName: a\ntls: {certificateFile: a, keyFile: b}\n", 1, 1, "dataDir is missing"},
 	{"no tls", "hostName: a\ndataDir: /d\n", 1, 1, "tls is missing"},
 	{"no key file", "hostName: a\ndataDir: /d\ntls: {certificateFile: a}\n", 3, 6, "keyFile is missing in tls"},
-	{"half a second pair", "hostName: a\ndataDir: /d\ntls: {certificateFile: a, keyFile: b, secondKeyFile: c}\n", 1, 1, "come together"},
+	{"half a second pair", "hostName: a\ndataDir: /d\ntls: {certificateFile: a, keyFile: b, secondKeyFile: c}\n", 1,
+		1, "come together"},
 	{"empty", "", 1, 1, "the configuration is empty"},
 	{"comment only", "# nothing\n", 1, 1, "the configuration is empty"},
 	{"a text", "hello\n", 1, 1, "the configuration must be a mapping, not one value"},
@@ -184,7 +195,8 @@ Test(config, bad_files_are_refused_with_their_place)
 Test(config, all_problems_are_told_in_order)
 {
 	struct config_problems problems = {0};
-	cr_assert_null(config_parse(text_of("workers: many\nlog: {levl: info}\nlimits: {fetches_max: 0}\n"), NULL, &problems));
+	cr_assert_null(
+		config_parse(text_of("workers: many\nlog: {levl: info}\nlimits: {fetches_max: 0}\n"), NULL, &problems));
 	static const struct {
 		uint32_t line, column;
 	} places[] = {{1, 1}, {1, 1}, {1, 1}, {1, 10}, {2, 7}, {3, 23}};
@@ -236,8 +248,13 @@ Test(config, limits_are_taken_from_min_to_max_and_nowhere_else)
 			uint64_t value;
 			bool taken;
 		} rows[] = {
-			{row->min, true}, {row->max, true}, {row->def, true}, {row->max + 1, false}, {0, row->min == 0},
-			{row->min - 1, row->min == 0 && row->max == UINT64_MAX}, {UINT64_MAX, row->max == UINT64_MAX},
+			{row->min, true},
+			{row->max, true},
+			{row->def, true},
+			{row->max + 1, false},
+			{0, row->min == 0},
+			{row->min - 1, row->min == 0 && row->max == UINT64_MAX},
+			{UINT64_MAX, row->max == UINT64_MAX},
 		};
 		for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
 			char value[24];
@@ -273,8 +290,8 @@ Test(config, other_numbers_are_taken_from_0_to_max_and_nowhere_else)
 			char text[512];
 			struct config_problems problems = {0};
 			const char *hole = strstr(rows[i].format, "%s");
-			snprintf(text, sizeof text, "%.*s%s%s", (int)(hole - rows[i].format), rows[i].format, values[k].value,
-				hole + 2);
+			snprintf(text, sizeof text, "%.*s%s%s", (int)(hole - rows[i].format), rows[i].format,
+				values[k].value, hole + 2);
 			struct config *config = config_parse(text_of(text), NULL, &problems);
 			cr_assert_eq(config != NULL, values[k].taken, "row %zu: %s", i, values[k].value);
 			config_free(config);
@@ -288,15 +305,33 @@ Test(config, quantities_carry_units_of_their_kind_only)
 		const char *name, *text;
 		uint64_t value; /* UINT64_MAX = refused */
 	} rows[] = {
-		{"a_bytes_max", "64", 64}, {"a_bytes_max", "64B", 64}, {"a_bytes_max", "64KiB", 65536},
-		{"a_bytes_max", "3MiB", 3 << 20}, {"a_bytes_max", "2GiB", 2ull << 30}, {"a_bytes_max", "1TiB", 1ull << 40},
-		{"a_bytes_max", "64KB", UINT64_MAX}, {"a_bytes_max", "64kib", UINT64_MAX}, {"a_bytes_max", "10s", UINT64_MAX},
-		{"a_bytes_max", "16777216TiB", UINT64_MAX}, {"a_bytes_max", "KiB", UINT64_MAX},
-		{"a_ms_max", "10", 10}, {"a_ms_max", "10s", 10000}, {"a_ms_max", "2m", 120000}, {"a_ms_max", "1h", 3600000},
-		{"a_ms_max", "7d", 604800000}, {"a_ms_max", "1000us", 1}, {"a_ms_max", "1us", UINT64_MAX},
-		{"a_ms_max", "999999999999999999d", UINT64_MAX}, {"a_us_max", "2ms", 2000}, {"a_s_max", "5m", 300},
-		{"a_s_max", "1ms", UINT64_MAX}, {"a_s_max", "1 s", UINT64_MAX}, {"a_max", "5", 5}, {"a_max", "5s", UINT64_MAX},
-		{"a_max", "", UINT64_MAX}, {"a_max", "+5", UINT64_MAX},
+		{"a_bytes_max", "64", 64},
+		{"a_bytes_max", "64B", 64},
+		{"a_bytes_max", "64KiB", 65536},
+		{"a_bytes_max", "3MiB", 3 << 20},
+		{"a_bytes_max", "2GiB", 2ull << 30},
+		{"a_bytes_max", "1TiB", 1ull << 40},
+		{"a_bytes_max", "64KB", UINT64_MAX},
+		{"a_bytes_max", "64kib", UINT64_MAX},
+		{"a_bytes_max", "10s", UINT64_MAX},
+		{"a_bytes_max", "16777216TiB", UINT64_MAX},
+		{"a_bytes_max", "KiB", UINT64_MAX},
+		{"a_ms_max", "10", 10},
+		{"a_ms_max", "10s", 10000},
+		{"a_ms_max", "2m", 120000},
+		{"a_ms_max", "1h", 3600000},
+		{"a_ms_max", "7d", 604800000},
+		{"a_ms_max", "1000us", 1},
+		{"a_ms_max", "1us", UINT64_MAX},
+		{"a_ms_max", "999999999999999999d", UINT64_MAX},
+		{"a_us_max", "2ms", 2000},
+		{"a_s_max", "5m", 300},
+		{"a_s_max", "1ms", UINT64_MAX},
+		{"a_s_max", "1 s", UINT64_MAX},
+		{"a_max", "5", 5},
+		{"a_max", "5s", UINT64_MAX},
+		{"a_max", "", UINT64_MAX},
+		{"a_max", "+5", UINT64_MAX},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uint64_t value = 0;
@@ -313,12 +348,19 @@ Test(config, nearest_counts_edits)
 		const char *a, *b;
 		size_t distance;
 	} rows[] = {
-		{"", "", 0}, {"abc", "abc", 0}, {"ABC", "abc", 0}, {"abc", "", 3}, {"", "abc", 3}, {"abc", "acb", 1},
-		{"hostnme", "hostName", 1}, {"kitten", "sitting", 3}, {"port", "adress", 5},
+		{"", "", 0},
+		{"abc", "abc", 0},
+		{"ABC", "abc", 0},
+		{"abc", "", 3},
+		{"", "abc", 3},
+		{"abc", "acb", 1},
+		{"hostnme", "hostName", 1},
+		{"kitten", "sitting", 3},
+		{"port", "adress", 5},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		cr_assert_eq(nearest_distance(text_of(rows[i].a), text_of(rows[i].b)), rows[i].distance, "%s %s", rows[i].a,
-			rows[i].b);
+		cr_assert_eq(nearest_distance(text_of(rows[i].a), text_of(rows[i].b)), rows[i].distance, "%s %s",
+			rows[i].a, rows[i].b);
 }
 
 Test(config, unreadable_and_oversize_files_are_one_problem)

@@ -86,8 +86,8 @@ static void world_device(struct world *w, const char *id, const char *module)
 {
 	gh_error err = {0};
 	json_t *made;
-	json_t *document = json_pack("{s:s, s:s*, s:{s:{s:s, s:s}}}", "deviceId", id, "moduleId", module, "authentication",
-		"symmetricKey", "primaryKey", KEY_1, "secondaryKey", KEY_2);
+	json_t *document = json_pack("{s:s, s:s*, s:{s:{s:s, s:s}}}", "deviceId", id, "moduleId", module,
+		"authentication", "symmetricKey", "primaryKey", KEY_1, "secondaryKey", KEY_2);
 	cr_assert_eq(registry_device_create(&w->registry, document, &made, &err), GH_OK, "%s", err.text);
 	json_decref(made);
 	json_decref(document);
@@ -312,8 +312,8 @@ Test(core, must_77_a_policy_token_is_stamped_with_hub_scope)
 {
 	struct world *w = world_new();
 	struct device d = {0};
-	json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect", "primaryKey",
-		KEY_P, "secondaryKey", KEY_2);
+	json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect",
+			      "primaryKey", KEY_P, "secondaryKey", KEY_2);
 	gh_error err = {0};
 	cr_assert_eq(registry_policy_create(&w->registry, policy, &made, &err), GH_OK, "%s", err.text);
 	json_decref(policy);
@@ -327,7 +327,8 @@ Test(core, must_77_a_policy_token_is_stamped_with_hub_scope)
 	world_bodies(w, 3, bodies, sizeof bodies, &message);
 	gh_cursor cursor;
 	gh_bytes value;
-	cr_assert(gh_message_get(message, GH_PROP_AUTH_METHOD, &cursor, &value) && text_starts(value, "{\"scope\":\"hub\""));
+	cr_assert(gh_message_get(message, GH_PROP_AUTH_METHOD, &cursor, &value) &&
+		  text_starts(value, "{\"scope\":\"hub\""));
 	gh_message_unref(message);
 
 	cr_assert_eq(registry_policy_delete(&w->registry, "fleet", &err), GH_OK, "%s", err.text);
@@ -415,7 +416,8 @@ Test(core, must_36_a_module_or_another_device_displaces_nobody)
 	world_device(w, "dev1", "mod-A");
 	struct device device = {0}, module = {0}, other = {0};
 	cr_assert_eq(device_open(w, 0, &device, "dev1"), GH_OK);
-	cr_assert_eq(device_open_as(w, 1, &module, (struct device_ask){.id = "dev1", .module = "mod-A", .clean = true}), GH_OK);
+	cr_assert_eq(device_open_as(w, 1, &module, (struct device_ask){.id = "dev1", .module = "mod-A", .clean = true}),
+		GH_OK);
 	cr_assert_eq(device_open(w, 1, &other, "dev2"), GH_OK);
 	world_settle(w);
 	cr_assert_eq(device.revoked + module.revoked + other.revoked, 0);
@@ -442,7 +444,8 @@ Test(core, must_20_a_link_ends_with_its_token_and_not_before)
 {
 	struct world *w = world_new();
 	struct device d = {0};
-	cr_assert_eq(device_open_as(w, 0, &d, (struct device_ask){.id = "dev1", .se = WALL_S + 60, .clean = true}), GH_OK);
+	cr_assert_eq(
+		device_open_as(w, 0, &d, (struct device_ask){.id = "dev1", .se = WALL_S + 60, .clean = true}), GH_OK);
 	uint64_t end_ms = (WALL_S + 60 + 300) * 1000ull;
 	core_worker_turn_begin(w->workers[0], NOW_MS, end_ms - 1);
 	core_worker_tick(w->workers[0], NOW_MS);
@@ -455,7 +458,8 @@ Test(core, must_20_a_link_ends_with_its_token_and_not_before)
 
 Test(core, must_29_disabling_deleting_or_rekeying_drops_the_link_of_that_device_only)
 {
-	static const char *const how[] = {"disabled", "deleted", "rekeyed", "made anew", "other key rekeyed", "untouched"};
+	static const char *const how[] = {
+		"disabled", "deleted", "rekeyed", "made anew", "other key rekeyed", "untouched"};
 	for (int i = 0; i < 6; i++) {
 		struct world *w = world_new();
 		struct device d = {0}, other = {0};
@@ -463,15 +467,18 @@ Test(core, must_29_disabling_deleting_or_rekeying_drops_the_link_of_that_device_
 		cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
 		cr_assert_eq(device_open(w, 1, &other, "dev2"), GH_OK);
 		if (i == 0)
-			world_update(w, json_pack("{s:s, s:s, s:{s:{s:s, s:s}}}", "deviceId", "dev1", "status", "disabled",
-						"authentication", "symmetricKey", "primaryKey", KEY_1, "secondaryKey", KEY_2));
+			world_update(w,
+				json_pack("{s:s, s:s, s:{s:{s:s, s:s}}}", "deviceId", "dev1", "status", "disabled",
+					"authentication", "symmetricKey", "primaryKey", KEY_1, "secondaryKey", KEY_2));
 		if (i == 1 || i == 3)
-			cr_assert_eq(registry_device_delete(&w->registry, "dev1", NULL, "*", &err), GH_OK, "%s", err.text);
+			cr_assert_eq(
+				registry_device_delete(&w->registry, "dev1", NULL, "*", &err), GH_OK, "%s", err.text);
 		if (i == 3)
 			world_device(w, "dev1", NULL);
 		if (i == 2 || i == 4)
-			world_update(w, json_pack("{s:s, s:{s:{s:s, s:s}}}", "deviceId", "dev1", "authentication", "symmetricKey",
-						"primaryKey", i == 2 ? KEY_P : KEY_1, "secondaryKey", i == 2 ? KEY_2 : KEY_P));
+			world_update(w, json_pack("{s:s, s:{s:{s:s, s:s}}}", "deviceId", "dev1", "authentication",
+						"symmetricKey", "primaryKey", i == 2 ? KEY_P : KEY_1, "secondaryKey",
+						i == 2 ? KEY_2 : KEY_P));
 		core_credentials_changed(w->core, text_of("dev1"));
 		world_settle(w);
 		cr_assert_eq(d.revoked, i < 4, "%s", how[i]);
@@ -516,8 +523,8 @@ Test(core, a_check_the_store_could_not_answer_is_made_again)
 static void world_policy(struct world *w, const char *primary)
 {
 	gh_error err = {0};
-	json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect", "primaryKey",
-		primary, "secondaryKey", KEY_2);
+	json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect",
+			      "primaryKey", primary, "secondaryKey", KEY_2);
 	cr_assert_eq(registry_policy_create(&w->registry, policy, &made, &err), GH_OK, "%s", err.text);
 	json_decref(policy);
 	json_decref(made);
@@ -734,10 +741,11 @@ Test(core, must_11_j_a_kind_of_token_that_is_switched_off_is_refused)
 		struct device_ask ask;
 		gh_status status;
 	} rows[] = {
-		{"device key, device keys off", {.device_sas_off = true}, {.id = "dev1", .clean = true}, GH_UNAUTHORIZED},
-		{"device key, module keys off", {.module_sas_off = true}, {.id = "dev1", .clean = true}, GH_OK},
-		{"module key, module keys off", {.module_sas_off = true}, {.id = "dev1", .module = "mod-A", .clean = true},
+		{"device key, device keys off", {.device_sas_off = true}, {.id = "dev1", .clean = true},
 			GH_UNAUTHORIZED},
+		{"device key, module keys off", {.module_sas_off = true}, {.id = "dev1", .clean = true}, GH_OK},
+		{"module key, module keys off", {.module_sas_off = true},
+			{.id = "dev1", .module = "mod-A", .clean = true}, GH_UNAUTHORIZED},
 		{"policy, policies off", {.policy_sas_off = true},
 			{.id = "dev1", .policy = "fleet", .key = KEY_P, .clean = true}, GH_UNAUTHORIZED},
 		{"policy, device keys off", {.device_sas_off = true},
@@ -748,7 +756,7 @@ Test(core, must_11_j_a_kind_of_token_that_is_switched_off_is_refused)
 		struct device d = {0};
 		gh_error err = {0};
 		json_t *made, *policy = json_pack("{s:s, s:[s], s:s, s:s}", "name", "fleet", "rights", "DeviceConnect",
-			"primaryKey", KEY_P, "secondaryKey", KEY_2);
+				      "primaryKey", KEY_P, "secondaryKey", KEY_2);
 		cr_assert_eq(registry_policy_create(&w->registry, policy, &made, &err), GH_OK, "%s", err.text);
 		json_decref(policy);
 		json_decref(made);
@@ -819,12 +827,16 @@ Test(core, refusals_name_their_reason)
 		struct sas_key key;
 		struct device d = {0};
 		const struct device_ask *ask = &rows[i].ask;
-		snprintf(resource, sizeof resource, "hub.example.net/devices/%s%s%s", ask->id, ask->module ? "/modules/" : "",
-			ask->module ? ask->module : "");
+		snprintf(resource, sizeof resource, "hub.example.net/devices/%s%s%s", ask->id,
+			ask->module ? "/modules/" : "", ask->module ? ask->module : "");
 		cr_assert(sas_key_decode(text_of(ask->key ? ask->key : KEY_1), &key));
 		cr_assert(sas_create(resource, &key, "", ask->se ? ask->se : WALL_S + HOUR_S, token, sizeof token) > 0);
-		gh_link_request request = {.transport = "test", .host = text_of(rows[i].host), .device_id = text_of(ask->id),
-			.module_id = text_of(ask->module), .token = text_of(token), .displaces = true};
+		gh_link_request request = {.transport = "test",
+			.host = text_of(rows[i].host),
+			.device_id = text_of(ask->id),
+			.module_id = text_of(ask->module),
+			.token = text_of(token),
+			.displaces = true};
 		gh_error err = {0};
 		cr_assert_eq(gh_link_open(w->workers[0], &request, &device_ops, &d, NOW_MS, &d.link, &d.present, &err),
 			GH_UNAUTHORIZED, "%s", rows[i].code);

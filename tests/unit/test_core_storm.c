@@ -76,7 +76,7 @@ static void storm_dice(void *bytes, size_t len)
 struct storm {
 	struct core *core;
 	char token[512];
-	atomic_int holders;   /* links open now: never more than one */
+	atomic_int holders; /* links open now: never more than one */
 	atomic_int most;
 	atomic_int ended;
 	atomic_int idle_threads;
@@ -180,8 +180,8 @@ static void *storm_run(void *argument)
 		bool present;
 		gh_error err = {0};
 		links[i].thread = t;
-		gh_status status =
-			gh_link_open(t->worker, &request, &storm_ops, &links[i], NOW_MS, &links[i].link, &present, &err);
+		gh_status status = gh_link_open(
+			t->worker, &request, &storm_ops, &links[i], NOW_MS, &links[i].link, &present, &err);
 		cr_assert(status == GH_OK || status == GH_AGAIN, "%s", err.text);
 		if (status == GH_OK)
 			storm_enter(&links[i]);
@@ -208,27 +208,34 @@ Test(core_storm, threat_37_a_hundred_links_of_one_identity_never_hold_the_seat_t
 	gh_backend *backend;
 	limits_defaults(&limits);
 	cr_assert_eq(memory_store.open(&(gh_store_config){.directory = "", .limits = &limits}, &store, &err), GH_OK);
-	cr_assert_eq(memory_queue.open(&(gh_backend_config){.level = GH_MEMORY, .partitions = 4, .limits = &limits}, &backend,
-			     &err), GH_OK);
+	cr_assert_eq(memory_queue.open(&(gh_backend_config){.level = GH_MEMORY, .partitions = 4, .limits = &limits},
+			     &backend, &err),
+		GH_OK);
 	struct registry registry = {store, &limits, storm_dice, storm_wall_ms};
-	json_t *made, *document = json_pack("{s:s, s:{s:{s:s, s:s}}}", "deviceId", "dev1", "authentication", "symmetricKey",
-		"primaryKey", KEY_1, "secondaryKey", KEY_1);
+	json_t *made, *document = json_pack("{s:s, s:{s:{s:s, s:s}}}", "deviceId", "dev1", "authentication",
+			      "symmetricKey", "primaryKey", KEY_1, "secondaryKey", KEY_1);
 	cr_assert_eq(registry_device_create(&registry, document, &made, &err), GH_OK, "%s", err.text);
 	json_decref(document);
 	json_decref(made);
-	struct core_config config = {.limits = &limits, .hosts = hosts, .disabled_status = GH_DISABLED, .store = store,
-		.backend_ops = &memory_queue, .backend = backend};
+	struct core_config config = {.limits = &limits,
+		.hosts = hosts,
+		.disabled_status = GH_DISABLED,
+		.store = store,
+		.backend_ops = &memory_queue,
+		.backend = backend};
 	struct storm storm = {.core = core_new(&config, (uint64_t[2]){1, 2})};
 	struct sas_key key;
 	cr_assert(sas_key_decode(text_of(KEY_1), &key));
-	cr_assert(sas_create("hub.example.net/devices/dev1", &key, "", WALL_S + 3600, storm.token, sizeof storm.token) > 0);
+	cr_assert(sas_create("hub.example.net/devices/dev1", &key, "", WALL_S + 3600, storm.token, sizeof storm.token) >
+		  0);
 
 	struct storm_thread threads[THREADS];
 	memset(threads, 0, sizeof threads);
 	for (int i = 0; i < THREADS; i++) {
 		struct storm_thread *t = &threads[i];
 		t->storm = &storm;
-		t->host = (struct storm_host){.host = {&storm_host_ops}, .last = &t->host.first, .fd = eventfd(0, EFD_NONBLOCK)};
+		t->host = (struct storm_host){
+			.host = {&storm_host_ops}, .last = &t->host.first, .fd = eventfd(0, EFD_NONBLOCK)};
 		pthread_mutex_init(&t->host.lock, NULL);
 		t->worker = core_worker_new(storm.core, &t->host.host, NOW_MS, WALL_S * 1000ull);
 		cr_assert(t->worker != NULL);

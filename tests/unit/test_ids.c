@@ -62,7 +62,7 @@ static bool user_is(const char *client_id, const char *named)
 	gh_error err;
 	snprintf(user_name, sizeof user_name, "hub/%s/?api-version=1", named);
 	return mqtt_topic_user(text_of(user_name), text_of(client_id), scratch, &user, &err) == GH_OK &&
-		text_equal(user.device_id, text_of(client_id));
+	       text_equal(user.device_id, text_of(client_id));
 }
 
 /* Exactly the three readings of device contract 3.5: as received, decoded once, decoded twice. */
@@ -102,11 +102,14 @@ Test(ids, threat_21_threat_22_no_character_of_an_id_means_anything)
 		equal += same;
 		cr_assert_eq(topic_is_own(own, named, ""), same, "topic of %s as %s", named, own);
 		cr_assert_eq(topic_is_own(own, named, own), same, "topic of a module of %s as %s", named, own);
-		cr_assert_eq(filter_of(own, named), same ? MQTT_FILTER_KNOWN : MQTT_FILTER_FOREIGN, "filter of %s as %s", named, own);
+		cr_assert_eq(filter_of(own, named), same ? MQTT_FILTER_KNOWN : MQTT_FILTER_FOREIGN,
+			"filter of %s as %s", named, own);
 		cr_assert_eq(user_is(own, named), same, "client id %s, user name %s", own, named);
 		cr_assert_eq(scope_covers(own, named), scope_should_cover(own, named), "scope %s for %s", named, own);
-		cr_assert_eq(text_equal(key_of(&one, own, ""), key_of(&other, named, "")), same, "record of %s and %s", own, named);
-		cr_assert(!text_equal(key_of(&one, own, ""), key_of(&other, own, named)), "a module's record is no device's");
+		cr_assert_eq(text_equal(key_of(&one, own, ""), key_of(&other, named, "")), same, "record of %s and %s",
+			own, named);
+		cr_assert(!text_equal(key_of(&one, own, ""), key_of(&other, own, named)),
+			"a module's record is no device's");
 	}
 	cr_assert_gt(equal, 100, "equal ids occur: %u", equal);
 }

@@ -29,8 +29,8 @@ static const gh_transport listener_test_transport = {.name = "mqtt"};
 
 static gh_status listener_test_group(const struct rig *rig, const char *address, uint16_t port, gh_error *err)
 {
-	struct listener_config config = {.address = address, .port = port, .transport = &listener_test_transport,
-		.limits = &rig->limits};
+	struct listener_config config = {
+		.address = address, .port = port, .transport = &listener_test_transport, .limits = &rig->limits};
 	struct listener_group *group = NULL;
 	*err = (gh_error){0};
 	gh_status status = listener_group_new(&config, rig->tls, &group, err);
@@ -204,7 +204,8 @@ Test(listener, two_workers_share_a_port_and_its_limit)
 	rig_init(&rig);
 	rig.limits.connections_max = CLIENTS;
 	rig_listen(&rig);
-	cr_assert_eq(listener_new(rig.group, rig.loop, (gh_worker *)(void *)&rig, &second, &err), GH_OK, "%s", err.text);
+	cr_assert_eq(
+		listener_new(rig.group, rig.loop, (gh_worker *)(void *)&rig, &second, &err), GH_OK, "%s", err.text);
 	SSL_CTX *ctx = rig_client_ctx(&rig);
 	for (int i = 0; i < CLIENTS; i++)
 		rig_open(&rig, &clients[i], ctx);

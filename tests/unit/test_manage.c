@@ -9,7 +9,8 @@ static struct fixture f;
 static json_t *good(const char *request)
 {
 	json_t *response = fixture_call(&f, request);
-	cr_assert(json_is_true(json_object_get(response, "ok")), "%s: %s", request, fixture_text(response, "error", "text"));
+	cr_assert(json_is_true(json_object_get(response, "ok")), "%s: %s", request,
+		fixture_text(response, "error", "text"));
 	json_t *result = json_incref(json_object_get(response, "result"));
 	json_decref(response);
 	return result;
@@ -36,16 +37,20 @@ static const struct {
 	{"document as text", CREATE("\"dev1\""), "invalid", "document must be an object"},
 	{"document without id", CREATE("{}"), "invalid", "deviceId"},
 	{"id with a slash", CREATE("{\"deviceId\":\"a/b\"}"), "invalid", "deviceId"},
-	{"one key only", CREATE("{\"deviceId\":\"a\",\"authentication\":{\"symmetricKey\":{\"primaryKey\":"
-				"\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}}}"), "invalid", ""},
+	{"one key only",
+		CREATE("{\"deviceId\":\"a\",\"authentication\":{\"symmetricKey\":{\"primaryKey\":"
+		       "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}}}"),
+		"invalid", ""},
 	{"show without id", R("\"device.show\""), "invalid", "deviceId is missing"},
 	{"show with a number", R("\"device.show\",\"deviceId\":4"), "invalid", "deviceId must be a text"},
 	{"show nobody", R("\"device.show\",\"deviceId\":\"nobody\""), "not_found", ""},
 	{"delete without etag", R("\"device.delete\",\"deviceId\":\"dev1\""), "invalid", "etag is missing"},
 	{"delete with a stale etag", R("\"device.delete\",\"deviceId\":\"dev1\",\"etag\":\"AAAA\""), "conflict", ""},
 	{"delete nobody", R("\"device.delete\",\"deviceId\":\"nobody\",\"etag\":\"*\""), "not_found", ""},
-	{"update nobody", R("\"device.update\",\"etag\":\"*\",\"document\":{\"deviceId\":\"nobody\"}"), "not_found", ""},
-	{"update without etag", R("\"device.update\",\"document\":{\"deviceId\":\"dev1\"}"), "invalid", "etag is missing"},
+	{"update nobody", R("\"device.update\",\"etag\":\"*\",\"document\":{\"deviceId\":\"nobody\"}"), "not_found",
+		""},
+	{"update without etag", R("\"device.update\",\"document\":{\"deviceId\":\"dev1\"}"), "invalid",
+		"etag is missing"},
 	{"create twice", CREATE("{\"deviceId\":\"dev1\"}"), "exists", ""},
 	{"list, page 0", R("\"device.list\",\"max\":0"), "invalid", "max must be a number from 1 to 1000"},
 	{"list, page -1", R("\"device.list\",\"max\":-1"), "invalid", "max must be a number"},
@@ -57,7 +62,8 @@ static const struct {
 	{"import from line 0", R("\"device.import\",\"lines\":[],\"firstLine\":0"), "invalid", "firstLine must be"},
 	{"policy without name", R("\"policy.show\""), "invalid", "name is missing"},
 	{"policy nobody has", R("\"policy.show\",\"name\":\"nobody\""), "not_found", ""},
-	{"policy with an unknown right", R("\"policy.create\",\"document\":{\"name\":\"p\",\"rights\":[\"Fly\"]}"), "invalid", ""},
+	{"policy with an unknown right", R("\"policy.create\",\"document\":{\"name\":\"p\",\"rights\":[\"Fly\"]}"),
+		"invalid", ""},
 	{"explain without token", R("\"token.explain\""), "invalid", "token is missing"},
 };
 
@@ -69,8 +75,8 @@ Test(manage, bad_requests_are_refused_and_change_nothing)
 	for (size_t i = 0; i < sizeof bad_rows / sizeof *bad_rows; i++) {
 		json_t *response = fixture_call(&f, bad_rows[i].request);
 		cr_assert(json_is_false(json_object_get(response, "ok")), "%s", bad_rows[i].name);
-		cr_assert_str_eq(fixture_text(response, "error", "status"), bad_rows[i].status, "%s: %s", bad_rows[i].name,
-			fixture_text(response, "error", "text"));
+		cr_assert_str_eq(fixture_text(response, "error", "status"), bad_rows[i].status, "%s: %s",
+			bad_rows[i].name, fixture_text(response, "error", "text"));
 		cr_assert(strstr(fixture_text(response, "error", "text"), bad_rows[i].text), "%s: %s", bad_rows[i].name,
 			fixture_text(response, "error", "text"));
 		json_decref(response);
@@ -105,7 +111,8 @@ Test(manage, device_is_created_shown_updated_and_deleted)
 	char *text = json_dumps(request, 0);
 	json_t *updated = good(text);
 	cr_assert_str_eq(fixture_text(updated, "document", "status"), "disabled");
-	cr_assert(json_equal(json_object_get(updated, "connectionStrings"), json_object_get(made, "connectionStrings")));
+	cr_assert(
+		json_equal(json_object_get(updated, "connectionStrings"), json_object_get(made, "connectionStrings")));
 	cr_assert(f.changes == 1 && f.changed_device);
 
 	json_t *response = fixture_call(&f, text);
@@ -128,7 +135,8 @@ Test(manage, connection_strings_of_modules_name_the_module_and_need_a_host)
 	fixture_init(&f, 1);
 	json_decref(good(CREATE("{\"deviceId\":\"d\"}")));
 	json_t *made = good(CREATE("{\"deviceId\":\"d\",\"moduleId\":\"m\"}"));
-	cr_assert(strstr(fixture_text(made, "connectionStrings", "primary"), ";DeviceId=d;ModuleId=m;SharedAccessKey="));
+	cr_assert(
+		strstr(fixture_text(made, "connectionStrings", "primary"), ";DeviceId=d;ModuleId=m;SharedAccessKey="));
 	json_decref(made);
 	f.manage.hosts = NULL;
 	made = good(R("\"device.show\",\"deviceId\":\"d\""));
@@ -174,11 +182,13 @@ Test(manage, pages_cover_everything_once)
 Test(manage, import_counts_and_names_the_line_of_the_file)
 {
 	fixture_init(&f, 1);
-	json_t *result = good(R("\"device.import\",\"lines\":[\"{\\\"deviceId\\\":\\\"a\\\"}\",\"\",\"{\\\"deviceId\\\":\\\"b\\\"}\"]"));
+	json_t *result = good(R(
+		"\"device.import\",\"lines\":[\"{\\\"deviceId\\\":\\\"a\\\"}\",\"\",\"{\\\"deviceId\\\":\\\"b\\\"}\"]"));
 	cr_assert_eq(json_integer_value(json_object_get(result, "count")), 2);
 	cr_assert(json_is_null(json_object_get(result, "failure")));
 	json_decref(result);
-	result = good(R("\"device.import\",\"firstLine\":1001,\"lines\":[\"{\\\"deviceId\\\":\\\"c\\\"}\",\"{bad\",\"{\\\"deviceId\\\":\\\"d\\\"}\"]"));
+	result = good(R(
+		"\"device.import\",\"firstLine\":1001,\"lines\":[\"{\\\"deviceId\\\":\\\"c\\\"}\",\"{bad\",\"{\\\"deviceId\\\":\\\"d\\\"}\"]"));
 	cr_assert_eq(json_integer_value(json_object_get(result, "count")), 1, "the line before the bad one");
 	const char *failure = json_string_value(json_object_get(result, "failure"));
 	cr_assert(failure && strncmp(failure, "line 1002: ", 11) == 0, "%s", failure);
@@ -229,11 +239,16 @@ Test(manage, health_needs_a_gateway)
 
 #define K1 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define KP "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8="
-#define P1 "SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=LqyUzl68kGRXzLQZq5VO0sfwYobzjE17x0k9%2F7ghShY%3D&se=4102444800"
-#define P10 "SharedAccessSignature sig=6%2FyEAEIhUA7hBN2plx4w%2BCdClrhXIK9kdlAn1bKPKJA%3D&se=4102444800&skn=device&sr=hub.example.net%2Fdevices"
-#define N3 "SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=00FsOAX7EJt%2F4OMWll3RxAztx6pAFuIebScG8x%2FYcZg%3D&se=1700000000"
-#define N8 "SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=AqyUzl68kGRXzLQZq5VO0sfwYobzjE17x0k9%2F7ghShY%3D&se=4102444800"
-#define N10 "SharedAccessSignature sr=other.example.net%2Fdevices%2Fdev1&sig=tPl7nNc19FYqjhfG0Rp1JYlYAM9IZX4DGrHvOTYNR54%3D&se=4102444800"
+#define P1                                                                                                             \
+	"SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=LqyUzl68kGRXzLQZq5VO0sfwYobzjE17x0k9%2F7ghShY%3D&se=4102444800"
+#define P10                                                                                                            \
+	"SharedAccessSignature sig=6%2FyEAEIhUA7hBN2plx4w%2BCdClrhXIK9kdlAn1bKPKJA%3D&se=4102444800&skn=device&sr=hub.example.net%2Fdevices"
+#define N3                                                                                                             \
+	"SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=00FsOAX7EJt%2F4OMWll3RxAztx6pAFuIebScG8x%2FYcZg%3D&se=1700000000"
+#define N8                                                                                                             \
+	"SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=AqyUzl68kGRXzLQZq5VO0sfwYobzjE17x0k9%2F7ghShY%3D&se=4102444800"
+#define N10                                                                                                            \
+	"SharedAccessSignature sr=other.example.net%2Fdevices%2Fdev1&sig=tPl7nNc19FYqjhfG0Rp1JYlYAM9IZX4DGrHvOTYNR54%3D&se=4102444800"
 
 static const struct {
 	const char *name, *token, *device, *code, *device_found;
@@ -259,21 +274,25 @@ Test(manage, token_explain_tells_the_verdict_and_its_rule)
 				"\",\"secondaryKey\":\"" K1 "\"}}}")));
 	json_decref(good(CREATE("{\"deviceId\":\"dev2\"}")));
 	json_decref(good(CREATE("{\"deviceId\":\"off\",\"status\":\"disabled\"}")));
-	json_decref(good(R("\"policy.create\",\"document\":{\"name\":\"device\",\"rights\":[\"DeviceConnect\"],\"primaryKey\":\"" KP
-			   "\",\"secondaryKey\":\"" KP "\"}")));
+	json_decref(good(R(
+		"\"policy.create\",\"document\":{\"name\":\"device\",\"rights\":[\"DeviceConnect\"],\"primaryKey\":\"" KP
+		"\",\"secondaryKey\":\"" KP "\"}")));
 	for (size_t i = 0; i < sizeof token_rows / sizeof *token_rows; i++) {
 		json_t *request = json_pack("{s:i, s:s, s:s, s:s?}", "version", 1, "op", "token.explain", "token",
-			token_rows[i].token, "deviceId", token_rows[i].device), *response;
+			       token_rows[i].token, "deviceId", token_rows[i].device),
+		       *response;
 		manage_call(&f.manage, request, &response);
 		const json_t *answer = json_object_get(response, "result");
 		const char *code = json_string_value(json_object_get(answer, "code"));
 		cr_assert(code && strcmp(code, token_rows[i].code) == 0, "%s: %s", token_rows[i].name, code);
-		cr_assert_eq(json_is_true(json_object_get(answer, "accepted")), strcmp(code, "ok") == 0, "%s", token_rows[i].name);
-		cr_assert_eq(json_object_get(answer, "rule") != NULL, strcmp(code, "ok") != 0, "%s: a refusal names its rule",
+		cr_assert_eq(json_is_true(json_object_get(answer, "accepted")), strcmp(code, "ok") == 0, "%s",
 			token_rows[i].name);
+		cr_assert_eq(json_object_get(answer, "rule") != NULL, strcmp(code, "ok") != 0,
+			"%s: a refusal names its rule", token_rows[i].name);
 		const char *device = json_string_value(json_object_get(answer, "deviceId"));
-		cr_assert(token_rows[i].device_found ? device && strcmp(device, token_rows[i].device_found) == 0 : !device, "%s: %s",
-			token_rows[i].name, device);
+		cr_assert(token_rows[i].device_found ? device && strcmp(device, token_rows[i].device_found) == 0
+						     : !device,
+			"%s: %s", token_rows[i].name, device);
 		char *text = json_dumps(answer, 0);
 		cr_assert_not(strstr(text, "LqyUzl68"), "%s: the signature is not repeated", token_rows[i].name);
 		free(text);

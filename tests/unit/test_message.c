@@ -88,9 +88,10 @@ Test(message, carries_body_properties_and_stamps_and_survives_its_stored_form)
 
 Test(message, must_76_stamps_cannot_be_forged)
 {
-	const char *forged[] = {"iothub-connection-device-id", "IOTHUB-Connection-Module-Id", "iothub-connection-auth-method",
-		"iothub-connection-auth-generation-id", "iothub-connection-anything", "iothub-enqueuedtime",
-		"iothub-message-source", "dt-dataschema", "mqtt-retain", "MQTT-DUP", "iothub-messagetype"};
+	const char *forged[] = {"iothub-connection-device-id", "IOTHUB-Connection-Module-Id",
+		"iothub-connection-auth-method", "iothub-connection-auth-generation-id", "iothub-connection-anything",
+		"iothub-enqueuedtime", "iothub-message-source", "dt-dataschema", "mqtt-retain", "MQTT-DUP",
+		"iothub-messagetype"};
 	gh_draft *draft = message_draft();
 	for (size_t i = 0; i < sizeof forged / sizeof *forged; i++)
 		cr_assert_eq(gh_draft_add(draft, text_of(forged[i]), text_of("evil"), NULL), GH_OK);

@@ -34,7 +34,8 @@ struct codec_case {
 
 static const struct codec_case cases[] = {
 	{"CONNECT, least", 0x10, "00 04 'MQTT' 04 02 00 3c 00 04 'dev1'", GH_OK},
-	{"CONNECT with all fields", 0x10, "00 04 'MQTT' 04 ec 00 3c 00 01 'd' 00 01 'w' 00 02 ff 00 00 01 'u' 00 01 'p'", GH_OK},
+	{"CONNECT with all fields", 0x10,
+		"00 04 'MQTT' 04 ec 00 3c 00 01 'd' 00 01 'w' 00 02 ff 00 00 01 'u' 00 01 'p'", GH_OK},
 	{"CONNECT with empty client id", 0x10, "00 04 'MQTT' 04 02 00 3c 00 00", GH_OK},
 	{"CONNECT level 3, other layout", 0x10, "00 06 'MQIsdp' 03 ff", GH_OK},
 	{"CONNECT level 5, other layout", 0x10, "00 04 'MQTT' 05 ff ff", GH_OK},
@@ -45,7 +46,8 @@ static const struct codec_case cases[] = {
 	{"MQTT-3.1.2-13 will QoS without will", 0x10, "00 04 'MQTT' 04 0a 00 3c 00 04 'dev1'", GH_MALFORMED},
 	{"MQTT-3.1.2-14 will QoS 3", 0x10, "00 04 'MQTT' 04 1e 00 3c 00 04 'dev1' 00 01 'w' 00 00", GH_MALFORMED},
 	{"MQTT-3.1.2-15 will retain without will", 0x10, "00 04 'MQTT' 04 22 00 3c 00 04 'dev1'", GH_MALFORMED},
-	{"MQTT-3.1.2-22 password without user name", 0x10, "00 04 'MQTT' 04 42 00 3c 00 04 'dev1' 00 01 'p'", GH_MALFORMED},
+	{"MQTT-3.1.2-22 password without user name", 0x10, "00 04 'MQTT' 04 42 00 3c 00 04 'dev1' 00 01 'p'",
+		GH_MALFORMED},
 	{"MQTT-4.7.3-1 empty will topic", 0x10, "00 04 'MQTT' 04 06 00 3c 00 04 'dev1' 00 00 00 00", GH_MALFORMED},
 	{"CONNECT with bytes behind its last field", 0x10, "00 04 'MQTT' 04 02 00 3c 00 04 'dev1' 00", GH_MALFORMED},
 	{"CONNECT whose client id passes its end", 0x10, "00 04 'MQTT' 04 02 00 3c 00 05 'dev1'", GH_MALFORMED},
@@ -265,7 +267,8 @@ Test(mqtt_codec, answers_have_their_exact_bytes)
 	mqtt_codec_put_unsuback(&out, 0x1234);
 	mqtt_codec_put_pingresp(&out);
 	mqtt_codec_put_suback(&out, 7, (gh_bytes){(const uint8_t *)"\x00\x01\x80", 3});
-	mqtt_bytes(&wanted, "20 02 01 00  20 02 00 05  20 03 00 84 00  40 02 12 34  b0 02 12 34  d0 00  90 05 00 07 00 01 80");
+	mqtt_bytes(&wanted,
+		"20 02 01 00  20 02 00 05  20 03 00 84 00  40 02 12 34  b0 02 12 34  d0 00  90 05 00 07 00 01 80");
 	cr_assert(text_equal(buf_bytes(&out), buf_bytes(&wanted)));
 	buf_clear(&out);
 	mqtt_codec_put_suback(&out, 7, (gh_bytes){codes, sizeof codes});

@@ -72,12 +72,23 @@ struct refusal {
 Test(mqtt_connect, must_31_the_status_of_the_core_becomes_connack_3_or_5_never_2_or_4)
 {
 	static const struct refusal refusals[] = {
-		{GH_UNAUTHORIZED, "20 02 00 05"}, {GH_NOT_FOUND, "20 02 00 05"}, {GH_INVALID, "20 02 00 05"},
-		{GH_MALFORMED, "20 02 00 05"}, {GH_TOO_LARGE, "20 02 00 05"}, {GH_DISABLED, "20 02 00 03"},
-		{GH_EXISTS, "20 02 00 03"}, {GH_CONFLICT, "20 02 00 03"}, {GH_QUOTA, "20 02 00 03"},
-		{GH_TAKEN_OVER, "20 02 00 03"}, {GH_GONE, "20 02 00 03"}, {GH_UNKNOWN, "20 02 00 03"},
-		{GH_NO_SPACE, "20 02 00 03"}, {GH_UNAVAILABLE, "20 02 00 03"}, {GH_IO, "20 02 00 03"},
-		{GH_NO_MEMORY, "20 02 00 03"}, {GH_INTERNAL, "20 02 00 03"},
+		{GH_UNAUTHORIZED, "20 02 00 05"},
+		{GH_NOT_FOUND, "20 02 00 05"},
+		{GH_INVALID, "20 02 00 05"},
+		{GH_MALFORMED, "20 02 00 05"},
+		{GH_TOO_LARGE, "20 02 00 05"},
+		{GH_DISABLED, "20 02 00 03"},
+		{GH_EXISTS, "20 02 00 03"},
+		{GH_CONFLICT, "20 02 00 03"},
+		{GH_QUOTA, "20 02 00 03"},
+		{GH_TAKEN_OVER, "20 02 00 03"},
+		{GH_GONE, "20 02 00 03"},
+		{GH_UNKNOWN, "20 02 00 03"},
+		{GH_NO_SPACE, "20 02 00 03"},
+		{GH_UNAVAILABLE, "20 02 00 03"},
+		{GH_IO, "20 02 00 03"},
+		{GH_NO_MEMORY, "20 02 00 03"},
+		{GH_INTERNAL, "20 02 00 03"},
 	};
 	cr_assert(sizeof refusals / sizeof *refusals == GH_STATUS_COUNT - 2, "every status but GH_OK and GH_AGAIN");
 	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
@@ -167,11 +178,13 @@ Test(mqtt_connect, a_will_must_be_ones_own_telemetry)
 {
 	static const struct will_case wills[] = {
 		{"own topic", 0xc6, "00 1c 'devices/dev1/messages/events' 00 01 'x'", "20 02 00 00"},
-		{"own topic with a bag, QoS 1, retained", 0xee, "00 20 'devices/dev1/messages/events/a=1' 00 00", "20 02 00 00"},
+		{"own topic with a bag, QoS 1, retained", 0xee, "00 20 'devices/dev1/messages/events/a=1' 00 00",
+			"20 02 00 00"},
 		{"another device", 0xc6, "00 1c 'devices/dev2/messages/events' 00 01 'x'", "20 02 00 05"},
 		{"a twin topic", 0xc6, "00 12 '$iothub/twin/GET/x' 00 01 'x'", "20 02 00 05"},
 		{"any topic", 0xc6, "00 04 'test' 00 01 'x'", "20 02 00 05"},
-		{"a bag no back end may see", 0xc6, "00 22 'devices/dev1/messages/events/a=%ff' 00 01 'x'", "20 02 00 05"},
+		{"a bag no back end may see", 0xc6, "00 22 'devices/dev1/messages/events/a=%ff' 00 01 'x'",
+			"20 02 00 05"},
 		{"QoS 2", 0xd6, "00 1c 'devices/dev1/messages/events' 00 01 'x'", "20 02 00 05"},
 		{"QoS 3", 0xde, "00 1c 'devices/dev1/messages/events' 00 01 'x'", ""},
 		{"empty topic", 0xc6, "00 00 00 01 'x'", ""},

@@ -38,7 +38,8 @@ static void random_publish(struct random_run *run)
 	struct buf bytes = {0};
 	char body[120];
 	run->sent++;
-	snprintf(body, sizeof body, "00 1d 'devices/dev1/messages/events/' %02x %02x 'body'", run->sent >> 8, run->sent & 0xff);
+	snprintf(body, sizeof body, "00 1d 'devices/dev1/messages/events/' %02x %02x 'body'", run->sent >> 8,
+		run->sent & 0xff);
 	mqtt_packet(&bytes, 0x32, body);
 	size_t cut = random_below(run, (unsigned)bytes.len);
 	mqtt_pair_send(&run->pair, (gh_bytes){bytes.data, cut});
@@ -72,10 +73,14 @@ static void random_step(struct random_run *run)
 	gh_worker *worker = &run->worker;
 	unsigned i;
 	switch (random_below(run, 10)) {
-	case 0: case 1: case 2:
+	case 0:
+	case 1:
+	case 2:
 		random_publish(run);
 		break;
-	case 3: case 4: case 5:
+	case 3:
+	case 4:
+	case 5:
 		random_settle(run);
 		break;
 	case 6:

@@ -59,10 +59,9 @@ static gh_bytes session_property(size_t record, const char *name)
 
 static bool session_will_was_published(void)
 {
-	return worker.record_count == 1 &&
-		text_equal(gh_message_body(worker.records[0].message), text_of("gone")) &&
-		text_equal(session_property(0, "iothub-MessageType"), text_of("Will")) &&
-		text_equal(session_property(0, "a"), text_of("1"));
+	return worker.record_count == 1 && text_equal(gh_message_body(worker.records[0].message), text_of("gone")) &&
+	       text_equal(session_property(0, "iothub-MessageType"), text_of("Will")) &&
+	       text_equal(session_property(0, "a"), text_of("1"));
 }
 
 /* ---- subscriptions ---- */
@@ -70,7 +69,8 @@ static bool session_will_was_published(void)
 Test(mqtt_session, must_53_known_filters_are_granted_their_qos_and_told_to_the_core)
 {
 	session_connect(FLAGS, 60);
-	mqtt_pair_packet(&pair, 0x82, "00 01 00 23 'devices/dev1/messages/devicebound/#' 01 "
+	mqtt_pair_packet(&pair, 0x82,
+		"00 01 00 23 'devices/dev1/messages/devicebound/#' 01 "
 		"00 12 '$iothub/twin/res/#' 00 00 27 '$iothub/twin/PATCH/properties/desired/#' 02 "
 		"00 16 '$iothub/methods/POST/#' 02");
 	cr_assert(mqtt_pair_got(&pair, "90 06 00 01 01 00 01 01"), "must_37_ QoS 2 is granted 1");
@@ -100,7 +100,8 @@ Test(mqtt_session, only_unknown_filters_do_not_trouble_the_core)
 Test(mqtt_session, a_filter_of_another_identity_closes)
 {
 	session_connect(FLAGS, 60);
-	mqtt_pair_packet(&pair, 0x82, "00 01 00 12 '$iothub/twin/res/#' 00 00 23 'devices/dev2/messages/devicebound/#' 01");
+	mqtt_pair_packet(
+		&pair, 0x82, "00 01 00 12 '$iothub/twin/res/#' 00 00 23 'devices/dev2/messages/devicebound/#' 01");
 	cr_assert(session_ended("filter_foreign") && pair.got.len == 0);
 	cr_assert(worker.subscribe_count == 0);
 }
@@ -206,7 +207,13 @@ struct keepalive_case {
 Test(mqtt_session, must_47_silence_ends_the_connection_at_1_5_times_keep_alive)
 {
 	static const struct keepalive_case rows[] = {
-		{1, 1500}, {60, 90000}, {180, 270000}, {1178, 1767000}, {1177, 1765500}, {1179, 1767000}, {65535, 1767000},
+		{1, 1500},
+		{60, 90000},
+		{180, 270000},
+		{1178, 1767000},
+		{1177, 1765500},
+		{1179, 1767000},
+		{65535, 1767000},
 		{0, 1767000},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -353,7 +360,11 @@ struct revoke_case {
 Test(mqtt_session, must_36_taken_over_closes_and_publishes_the_will_but_no_will_outlives_its_credential)
 {
 	static const struct revoke_case rows[] = {
-		{GH_TAKEN_OVER, true}, {GH_UNAVAILABLE, true}, {GH_UNAUTHORIZED, false}, {GH_DISABLED, false}, {GH_NOT_FOUND, false},
+		{GH_TAKEN_OVER, true},
+		{GH_UNAVAILABLE, true},
+		{GH_UNAUTHORIZED, false},
+		{GH_DISABLED, false},
+		{GH_NOT_FOUND, false},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		size_t records = worker.record_count;

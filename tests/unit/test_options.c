@@ -34,8 +34,12 @@ static int parse(const char *line, int arguments_min, int arguments_max, struct 
 		{.name = "--json", .flag = &ret->flag, .help = "a flag"},
 		{.name = NULL},
 	};
-	struct options options = {.command = "thing verb", .arguments = "ID", .help = "Does it.", .rows = rows,
-		.arguments_min = arguments_min, .arguments_max = arguments_max};
+	struct options options = {.command = "thing verb",
+		.arguments = "ID",
+		.help = "Does it.",
+		.rows = rows,
+		.arguments_min = arguments_min,
+		.arguments_max = arguments_max};
 	char path[] = "/tmp/gatehouse-options-XXXXXX";
 	int fd = mkstemp(path), out = dup(1), err = dup(2);
 	cr_assert(fd >= 0);
@@ -91,8 +95,8 @@ Test(options, good_lines_are_taken)
 		const char *wanted[] = {good_rows[i].text, good_rows[i].first, good_rows[i].second};
 		const char *got[] = {parsed.text, parsed.argument[0], parsed.argument[1]};
 		for (int k = 0; k < 3; k++)
-			cr_assert(wanted[k] ? got[k] && strcmp(got[k], wanted[k]) == 0 : !got[k], "%s: %d is %s", good_rows[i].line, k,
-				got[k]);
+			cr_assert(wanted[k] ? got[k] && strcmp(got[k], wanted[k]) == 0 : !got[k], "%s: %d is %s",
+				good_rows[i].line, k, got[k]);
 		cr_assert_str_eq(said, "", "%s", good_rows[i].line);
 	}
 }
@@ -132,7 +136,8 @@ Test(options, help_lists_every_option_and_exits_0)
 		struct parsed parsed;
 		char said[2048];
 		cr_assert_eq(parse(lines[i], 1, 1, &parsed, said, sizeof said), 0, "%s", lines[i]);
-		static const char *const parts[] = {"usage: gatehouse thing verb ID", "--dir DIR", "-c FILE", "--count N", "--json"};
+		static const char *const parts[] = {
+			"usage: gatehouse thing verb ID", "--dir DIR", "-c FILE", "--count N", "--json"};
 		for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
 			cr_assert(strstr(said, parts[k]), "%s: %s", lines[i], said);
 	}

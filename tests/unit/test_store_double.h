@@ -26,8 +26,8 @@ struct store_double {
 	size_t count;
 	size_t cap;
 	uint64_t version;
-	size_t commits; /* that were applied */
-	size_t writes_most; /* in one of them */
+	size_t commits;      /* that were applied */
+	size_t writes_most;  /* in one of them */
 	gh_status fail_next; /* the next commit gives this and writes nothing */
 	gh_status fail_read; /* every get and scan, while set */
 	/* Called before each commit while set: "another writer". */

@@ -44,7 +44,8 @@ static void tail_gives(struct tail *tail, const char *bodies, enum tail_step las
 	while ((step = tail_settled(tail, &record)) == TAIL_RECORD) {
 		gh_bytes body = gh_message_body(record.message);
 		size_t len = strlen(joined);
-		snprintf(joined + len, sizeof joined - len, "%s%.*s", len ? "," : "", (int)body.len, (const char *)body.data);
+		snprintf(joined + len, sizeof joined - len, "%s%.*s", len ? "," : "", (int)body.len,
+			(const char *)body.data);
 		gh_message_unref(record.message);
 	}
 	cr_assert_eq(step, last, "step %d", step);
@@ -233,8 +234,9 @@ Test(tail, options_are_read_and_written_alike)
 		const struct tail_options *wanted = &option_rows[i].options, *both[] = {&options, &again};
 		for (int k = 0; k < 2; k++)
 			cr_assert(both[k]->from == wanted->from && both[k]->offset == wanted->offset &&
-					both[k]->partition == wanted->partition && both[k]->count == wanted->count &&
-					both[k]->follow == wanted->follow, "%s", option_rows[i].name);
+					  both[k]->partition == wanted->partition && both[k]->count == wanted->count &&
+					  both[k]->follow == wanted->follow,
+				"%s", option_rows[i].name);
 	}
 }
 
@@ -256,10 +258,11 @@ static json_t *tail_json_of(gh_bytes body)
 Test(tail, json_has_the_names_and_types_scripts_rely_on)
 {
 	json_t *json = tail_json_of(text_of("{\"t\":21.5}"));
-	json_t *wanted = json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:{s:s}, s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "partition", 0,
-		"offset", "0", "sequenceNumber", 0, "enqueuedTime", "2023-11-14T22:13:20.123Z", "body", "{\"t\":21.5}",
-		"bodyEncoding", "utf-8", "properties", "color", "red", "systemProperties", "message-id", "m-1",
-		"iothub-connection-device-id", "dev1", "iothub-connection-auth-generation-id", "1", "iothub-connection-auth-method",
+	json_t *wanted = json_pack("{s:i, s:s, s:i, s:s, s:s, s:s, s:{s:s}, s:{s:s, s:s, s:s, s:s, s:s, s:s}}",
+		"partition", 0, "offset", "0", "sequenceNumber", 0, "enqueuedTime", "2023-11-14T22:13:20.123Z", "body",
+		"{\"t\":21.5}", "bodyEncoding", "utf-8", "properties", "color", "red", "systemProperties", "message-id",
+		"m-1", "iothub-connection-device-id", "dev1", "iothub-connection-auth-generation-id", "1",
+		"iothub-connection-auth-method",
 		"{\"scope\":\"device\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}",
 		"iothub-enqueuedtime", "2023-11-14T22:13:20.123Z", "iothub-message-source", "Telemetry");
 	char *text = json_dumps(json, 0);
@@ -284,7 +287,8 @@ Test(tail, json_bodies_are_text_when_they_are_utf8_and_base64_otherwise)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		json_t *json = tail_json_of((gh_bytes){(const uint8_t *)rows[i].bytes, rows[i].len});
-		cr_assert_str_eq(json_string_value(json_object_get(json, "bodyEncoding")), rows[i].encoding, "row %zu", i);
+		cr_assert_str_eq(
+			json_string_value(json_object_get(json, "bodyEncoding")), rows[i].encoding, "row %zu", i);
 		cr_assert_str_eq(json_string_value(json_object_get(json, "body")), rows[i].body, "row %zu", i);
 		json_decref(json);
 	}

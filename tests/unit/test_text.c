@@ -17,7 +17,8 @@ Test(text, base64_round_trips_and_refuses_loose_forms)
 		cr_assert(text_base64_decode(text_of(text), back, &len), "%zu bytes", n);
 		cr_assert(len == n && memcmp(back, bytes, n) == 0, "%zu bytes", n);
 	}
-	const char *bad[] = {"", "A", "AA", "AAA", "A===", "AA=A", "AAAA=", "AA==AAAA", "AB==", "AAB=", "A A=", "AAA\n", "AA-_"};
+	const char *bad[] = {
+		"", "A", "AA", "AAA", "A===", "AA=A", "AAAA=", "AA==AAAA", "AB==", "AAB=", "A A=", "AAA\n", "AA-_"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		uint8_t out[16];
 		size_t len;
@@ -31,8 +32,14 @@ Test(text, percent_keeps_bad_escapes_and_plus)
 		const char *in, *out;
 		bool clean;
 	} rows[] = {
-		{"a%20b", "a b", true}, {"a+b", "a+b", true}, {"%", "%", false}, {"%4", "%4", false},
-		{"%zz", "%zz", false}, {"%2f%2F", "//", true}, {"%%41", "%A", false}, {"", "", true},
+		{"a%20b", "a b", true},
+		{"a+b", "a+b", true},
+		{"%", "%", false},
+		{"%4", "%4", false},
+		{"%zz", "%zz", false},
+		{"%2f%2F", "//", true},
+		{"%%41", "%A", false},
+		{"", "", true},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uint8_t out[32];
@@ -48,9 +55,10 @@ Test(text, percent_keeps_bad_escapes_and_plus)
 
 Test(text, utf8_takes_well_formed_only)
 {
-	const char *good[] = {"", "plain ascii text", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xef\xbf\xbf", "\xed\x9f\xbf"};
-	const char *bad[] = {"\x80", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
-		"12345678\xff", "\xe2\x82", "a\xc3(", "\xf0\x80\x80\x80"};
+	const char *good[] = {
+		"", "plain ascii text", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xef\xbf\xbf", "\xed\x9f\xbf"};
+	const char *bad[] = {"\x80", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+		"\xf8\x88\x80\x80\x80", "12345678\xff", "\xe2\x82", "a\xc3(", "\xf0\x80\x80\x80"};
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		cr_assert(text_is_utf8(text_of(good[i])), "good %zu", i);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -47,12 +47,18 @@ struct cipher_row {
 ParameterizedTestParameters(tls, ciphers_of_tls_1_2)
 {
 	static struct cipher_row rows[] = {
-		{"EC", "ECDHE-ECDSA-AES128-GCM-SHA256", true}, {"EC", "ECDHE-ECDSA-AES256-GCM-SHA384", true},
-		{"EC", "ECDHE-ECDSA-AES128-SHA256", true}, {"EC", "ECDHE-ECDSA-AES256-SHA384", true},
-		{"EC", "ECDHE-ECDSA-AES128-SHA", false}, {"EC", "ECDHE-RSA-AES128-GCM-SHA256", false},
-		{"RSA", "ECDHE-RSA-AES128-GCM-SHA256", true}, {"RSA", "ECDHE-RSA-AES256-GCM-SHA384", true},
-		{"RSA", "ECDHE-RSA-AES128-SHA256", true}, {"RSA", "ECDHE-RSA-AES256-SHA384", true},
-		{"RSA", "AES128-GCM-SHA256", false}, {"RSA", "DHE-RSA-AES128-GCM-SHA256", false},
+		{"EC", "ECDHE-ECDSA-AES128-GCM-SHA256", true},
+		{"EC", "ECDHE-ECDSA-AES256-GCM-SHA384", true},
+		{"EC", "ECDHE-ECDSA-AES128-SHA256", true},
+		{"EC", "ECDHE-ECDSA-AES256-SHA384", true},
+		{"EC", "ECDHE-ECDSA-AES128-SHA", false},
+		{"EC", "ECDHE-RSA-AES128-GCM-SHA256", false},
+		{"RSA", "ECDHE-RSA-AES128-GCM-SHA256", true},
+		{"RSA", "ECDHE-RSA-AES256-GCM-SHA384", true},
+		{"RSA", "ECDHE-RSA-AES128-SHA256", true},
+		{"RSA", "ECDHE-RSA-AES256-SHA384", true},
+		{"RSA", "AES128-GCM-SHA256", false},
+		{"RSA", "DHE-RSA-AES128-GCM-SHA256", false},
 	};
 	return cr_make_param_array(struct cipher_row, rows, sizeof rows / sizeof *rows);
 }
@@ -104,7 +110,8 @@ Test(tls, an_rsa_and_an_ecdsa_certificate_are_served_side_by_side)
 		SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
 		SSL_CTX_set_cipher_list(ctx, rows[i].ciphers);
 		rig_open(&rig, &client, ctx);
-		cr_assert_eq(EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(client.ssl))), rows[i].kind);
+		cr_assert_eq(
+			EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(client.ssl))), rows[i].kind);
 		rig_close(&client);
 		SSL_CTX_free(ctx);
 	}
@@ -134,7 +141,8 @@ ParameterizedTestParameters(tls, must_02_alpn_is_answered_when_known_and_never_f
 
 ParameterizedTest(struct alpn_row *row, tls, must_02_alpn_is_answered_when_known_and_never_fails)
 {
-	const char *server[3] = {row->server[0][0] ? row->server[0] : NULL, row->server[1][0] ? row->server[1] : NULL, NULL};
+	const char *server[3] = {
+		row->server[0][0] ? row->server[0] : NULL, row->server[1][0] ? row->server[1] : NULL, NULL};
 	struct rig rig;
 	struct rig_client client;
 	rig_init(&rig);
@@ -389,7 +397,8 @@ ParameterizedTest(struct file_row *row, tls, a_bad_file_is_named_with_what_is_wr
 	rig_write_pair(&rig, "RSA", "rsa.pem", "rsa.key");
 	tls_test_write(&rig, "junk", "not a certificate\n");
 	tls_test_write(&rig, "empty", "");
-	tls_test_write(&rig, "locked.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBvTBXBgkqhkiG9w0BBQ0wSjApBgkqhkiG9w0BBQwwHA"
+	tls_test_write(&rig, "locked.key",
+		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBvTBXBgkqhkiG9w0BBQ0wSjApBgkqhkiG9w0BBQwwHA"
 		"QIAAAAAAAAAAAC\n-----END ENCRYPTED PRIVATE KEY-----\n");
 	rig_path(&rig, "server.pem", path);
 	char whole[8192] = {0};
@@ -404,8 +413,10 @@ ParameterizedTest(struct file_row *row, tls, a_bad_file_is_named_with_what_is_wr
 	rig_path(&rig, row->key, paths[1]);
 	rig_path(&rig, row->certificate_2, paths[2]);
 	rig_path(&rig, row->key_2, paths[3]);
-	struct tls_config config = {.certificate_file = paths[0], .key_file = paths[1],
-		.certificate_file_2 = row->certificate_2[0] ? paths[2] : NULL, .key_file_2 = row->key_2[0] ? paths[3] : NULL};
+	struct tls_config config = {.certificate_file = paths[0],
+		.key_file = paths[1],
+		.certificate_file_2 = row->certificate_2[0] ? paths[2] : NULL,
+		.key_file_2 = row->key_2[0] ? paths[3] : NULL};
 	struct tls_context *context = NULL;
 	gh_error err = {0};
 	cr_assert_neq(tls_context_new(&config, &context, &err), GH_OK, "%s %s", row->certificate, row->key);

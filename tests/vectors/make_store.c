@@ -53,7 +53,8 @@ static void make_part(const char *directory, unsigned long first, unsigned long 
 	for (int family = 0; family < GH_FAMILY_COUNT; family++) {
 		char value[32];
 		snprintf(value, sizeof value, "value in family %d", family);
-		gh_store_write write = {(enum gh_family)family, text_of("sample"), text_of(value), false, GH_VERSION_ANY};
+		gh_store_write write = {
+			(enum gh_family)family, text_of("sample"), text_of(value), false, GH_VERSION_ANY};
 		if (embedded_store.commit(store, &write, 1, &err) != GH_OK)
 			make_fail("commit", &err);
 	}

@@ -18,7 +18,7 @@
 #define SAS_VECTOR_NOW_S UINT64_C(1800000000) /* 2027-01-15T08:00:00Z */
 
 struct sas_vector {
-	const char *name;      /* P1.. are good, N1.. are refused */
+	const char *name; /* P1.. are good, N1.. are refused */
 	const char *what;
 	const char *device_id; /* the identity that presents the token */
 	const char *module_id; /* "" = the device itself */

@@ -33,7 +33,7 @@ struct mqtt_answers {
 	uint32_t cap; /* power of two, 0 = nothing allocated */
 };
 
-void mqtt_answers_done(struct mqtt_answers *a); /* frees; usable again, numbers go on */
+void mqtt_answers_done(struct mqtt_answers *a);   /* frees; usable again, numbers go on */
 void mqtt_answers_shrink(struct mqtt_answers *a); /* frees the ring when it is empty */
 /* Makes room for one more; false without memory. */
 bool mqtt_answers_reserve(struct mqtt_answers *a);

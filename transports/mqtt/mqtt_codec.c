@@ -50,7 +50,7 @@ static gh_status codec_connect_level(struct reader *r, uint8_t *ret_level)
 	uint8_t level = reader_u8(r);
 	bool is_3_1 = text_equal(name, text_of("MQIsdp"));
 	if (r->failed || (!is_3_1 && !text_equal(name, text_of("MQTT"))))
-		return GH_MALFORMED; /* [MQTT-3.1.2-1] */
+		return GH_MALFORMED;                            /* [MQTT-3.1.2-1] */
 	*ret_level = is_3_1 && level == MQTT_LEVEL ? 3 : level; /* that name never meant level 4 */
 	return GH_OK;
 }
@@ -155,16 +155,16 @@ static const struct codec_row {
 	uint32_t len_max; /* 0 = a configured limit */
 	gh_status (*read)(struct reader *r, const gh_limits *limits, struct mqtt_packet *packet);
 } codec_table[MQTT_TYPE_COUNT] = {
-	[MQTT_CONNECT] = {0, false, 7, 0, codec_connect},          /* 3.1 */
-	[MQTT_PUBLISH] = {0, true, 3, 0, codec_publish},           /* 3.3 */
-	[MQTT_PUBACK] = {0, false, 2, 2, codec_id_only},           /* 3.4 */
-	[MQTT_PUBREC] = {0, false, 2, 2, codec_id_only},           /* 3.5 */
-	[MQTT_PUBREL] = {2, false, 2, 2, codec_id_only},           /* 3.6 */
-	[MQTT_PUBCOMP] = {0, false, 2, 2, codec_id_only},          /* 3.7 */
-	[MQTT_SUBSCRIBE] = {2, false, 6, 0, codec_filters},        /* 3.8 */
-	[MQTT_UNSUBSCRIBE] = {2, false, 5, 0, codec_filters},      /* 3.10 */
-	[MQTT_PINGREQ] = {0, false, 0, 0, codec_empty},            /* 3.12 */
-	[MQTT_DISCONNECT] = {0, false, 0, 0, codec_empty},         /* 3.14 */
+	[MQTT_CONNECT] = {0, false, 7, 0, codec_connect},     /* 3.1 */
+	[MQTT_PUBLISH] = {0, true, 3, 0, codec_publish},      /* 3.3 */
+	[MQTT_PUBACK] = {0, false, 2, 2, codec_id_only},      /* 3.4 */
+	[MQTT_PUBREC] = {0, false, 2, 2, codec_id_only},      /* 3.5 */
+	[MQTT_PUBREL] = {2, false, 2, 2, codec_id_only},      /* 3.6 */
+	[MQTT_PUBCOMP] = {0, false, 2, 2, codec_id_only},     /* 3.7 */
+	[MQTT_SUBSCRIBE] = {2, false, 6, 0, codec_filters},   /* 3.8 */
+	[MQTT_UNSUBSCRIBE] = {2, false, 5, 0, codec_filters}, /* 3.10 */
+	[MQTT_PINGREQ] = {0, false, 0, 0, codec_empty},       /* 3.12 */
+	[MQTT_DISCONNECT] = {0, false, 0, 0, codec_empty},    /* 3.14 */
 };
 
 /* ---- framing ---- */

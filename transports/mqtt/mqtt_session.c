@@ -88,9 +88,9 @@ static void session_log_end(const struct mqtt_session *s)
 	gh_bytes device = {identity ? identity->ids : NULL, identity ? identity->device_len : 0};
 	gh_bytes module = {identity ? identity->ids + device.len : NULL, identity ? identity->module_len : 0};
 	if (s->why != session_refused)
-		log_event(gh_worker_log(s->worker), LOG_INFO, "closed", "transport=mqtt device=%s module=%s peer=%s reason=%s",
-			LOG_TEXT(device), LOG_TEXT(module), s->wire ? s->wire->ops->peer(s->wire).address : "",
-			s->why ? s->why : "");
+		log_event(gh_worker_log(s->worker), LOG_INFO, "closed",
+			"transport=mqtt device=%s module=%s peer=%s reason=%s", LOG_TEXT(device), LOG_TEXT(module),
+			s->wire ? s->wire->ops->peer(s->wire).address : "", s->why ? s->why : "");
 }
 
 /* Gives everything back.  What the core took it stores; nobody is told any more. */
@@ -185,7 +185,8 @@ static gh_status session_will_keep(struct mqtt_session *s, const struct mqtt_con
 		return gh_fail(ret_err, GH_INVALID, "will", "a will is telemetry of the device itself, at QoS 0 or 1");
 	s->will = mqtt_will_new(bag, connect->will_body, connect->will_retain);
 	gh_status status = s->will ? mqtt_will_fill(s->will, gh_worker_draft(s->worker)) : GH_NO_MEMORY;
-	return status == GH_OK ? GH_OK : gh_fail(ret_err, status, "will", "the will is no message: %s", gh_status_name(status));
+	return status == GH_OK ? GH_OK
+			       : gh_fail(ret_err, status, "will", "the will is no message: %s", gh_status_name(status));
 }
 
 static const gh_link_ops session_link_ops;
@@ -283,7 +284,7 @@ static bool session_telemetry(struct mqtt_session *s, const struct mqtt_packet *
 	if (status != GH_OK)
 		return session_end(s, "message_refused");
 	session_owe(s, (struct mqtt_answer){.packet_id = packet->packet_id,
-		.kind = packet->qos ? MQTT_ANSWER_PUBACK : MQTT_ANSWER_NONE});
+			       .kind = packet->qos ? MQTT_ANSWER_PUBACK : MQTT_ANSWER_NONE});
 	return true;
 }
 
@@ -297,8 +298,9 @@ static bool session_publish(struct mqtt_session *s, const struct mqtt_packet *pa
 		return session_telemetry(s, packet, bag);
 	case MQTT_TOPIC_REQUEST:
 		if (packet->qos)
-			session_owe(s, (struct mqtt_answer){.packet_id = packet->packet_id,
-				.kind = MQTT_ANSWER_PUBACK, .settled = true});
+			session_owe(s,
+				(struct mqtt_answer){
+					.packet_id = packet->packet_id, .kind = MQTT_ANSWER_PUBACK, .settled = true});
 		return true;
 	case MQTT_TOPIC_OTHER:
 		break;
@@ -323,8 +325,8 @@ static bool session_change(struct mqtt_session *s, const uint8_t qos[GH_SUB_COUN
 }
 
 /* Reads the filters into qos and one code each; NULL, or why the connection must end. */
-static const char *session_filters(struct mqtt_session *s, gh_bytes filters, uint8_t qos[GH_SUB_COUNT],
-	struct buf *codes)
+static const char *session_filters(
+	struct mqtt_session *s, gh_bytes filters, uint8_t qos[GH_SUB_COUNT], struct buf *codes)
 {
 	gh_bytes filter;
 	enum gh_subscription kind;
@@ -366,8 +368,11 @@ static bool session_subscribe(struct mqtt_session *s, const struct mqtt_packet *
 		return session_end(s, "no_memory");
 	assert(suback.len <= UINT16_MAX);
 	uint16_t len = (uint16_t)suback.len;
-	return session_change(s, qos, (struct mqtt_answer){.packet = GH_TAKE(suback.data), .packet_len = len,
-		.packet_id = packet->packet_id, .kind = MQTT_ANSWER_SUBACK});
+	return session_change(s, qos,
+		(struct mqtt_answer){.packet = GH_TAKE(suback.data),
+			.packet_len = len,
+			.packet_id = packet->packet_id,
+			.kind = MQTT_ANSWER_SUBACK});
 }
 
 static bool session_unsubscribe(struct mqtt_session *s, const struct mqtt_packet *packet)
@@ -381,8 +386,8 @@ static bool session_unsubscribe(struct mqtt_session *s, const struct mqtt_packet
 	while (mqtt_codec_filter(MQTT_UNSUBSCRIBE, &filters, &filter, &unused))
 		if (mqtt_topic_filter(s->identity, filter, &kind) == MQTT_FILTER_KNOWN)
 			qos[kind] = GH_QOS_NONE;
-	return session_change(s, qos, (struct mqtt_answer){.packet_id = packet->packet_id,
-		.kind = MQTT_ANSWER_UNSUBACK});
+	return session_change(
+		s, qos, (struct mqtt_answer){.packet_id = packet->packet_id, .kind = MQTT_ANSWER_UNSUBACK});
 }
 
 static bool session_pingreq(struct mqtt_session *s, const struct mqtt_packet *packet)
@@ -441,7 +446,7 @@ static bool session_may_read(const struct mqtt_session *s)
 	if (s->phase != PHASE_OPEN)
 		return s->phase == PHASE_CONNECTING;
 	return !s->blocked && s->answers.count < limits->mqtt_inflight_in_max &&
-		s->out.len < limits->mqtt_output_bytes_max;
+	       s->out.len < limits->mqtt_output_bytes_max;
 }
 
 static void session_fault(struct mqtt_session *s, gh_status status)
@@ -617,8 +622,8 @@ static const char *session_overdue(const struct mqtt_session *s, uint64_t *ret_d
 	} table[] = {
 		{s->phase < PHASE_OPEN, s->heard_ms, limits->connect_ms_max, "connect_late"},
 		{s->phase == PHASE_OPEN, s->heard_ms, s->keepalive_ms, "keep_alive"},
-		{s->answers.count > 0, s->answers.count ? mqtt_answers_since(&s->answers) : 0,
-			limits->record_ms_max, "record_late"},
+		{s->answers.count > 0, s->answers.count ? mqtt_answers_since(&s->answers) : 0, limits->record_ms_max,
+			"record_late"},
 	};
 	*ret_due_ms = UINT64_MAX;
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

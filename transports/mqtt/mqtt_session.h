@@ -34,13 +34,13 @@ struct mqtt_session {
 	uint64_t heard_ms;              /* last bytes of the client; its first moment before it is open */
 	uint64_t armed_ms;              /* the deadline tick last returned; may be early, never late.  0 = not known */
 	struct mqtt_answers answers;
-	struct buf in;                  /* the front of a packet that is not whole yet */
+	struct buf in; /* the front of a packet that is not whole yet */
 	struct buf out;
 	uint32_t keepalive_ms;
 	uint8_t phase;
-	bool held;          /* the last input was not taken whole: silence is ours, not the client's */
-	bool blocked;       /* the core had no room; it will call writable */
-	bool subscribing;   /* a change of subscriptions is not settled yet */
+	bool held;        /* the last input was not taken whole: silence is ours, not the client's */
+	bool blocked;     /* the core had no room; it will call writable */
+	bool subscribing; /* a change of subscriptions is not settled yet */
 	bool session_clean;
 };
 

@@ -47,7 +47,7 @@ static bool topic_own(const struct mqtt_identity *identity, gh_bytes topic, gh_b
 		!topic_skip(&topic, (gh_bytes){identity->ids, identity->device_len}))
 		return false;
 	if (identity->module_len && (!topic_skip(&topic, TOPIC_TEXT("/modules/")) ||
-		!topic_skip(&topic, (gh_bytes){module, identity->module_len})))
+					    !topic_skip(&topic, (gh_bytes){module, identity->module_len})))
 		return false;
 	if (topic.len && topic.data[0] != '/')
 		return false;
@@ -110,8 +110,8 @@ static void user_params(gh_bytes tail, uint8_t *scratch, struct mqtt_user *user)
 }
 
 /* rest is what follows the device id.  The client id `{d}` is a device, `{d}/{m}` that module of it. */
-static gh_status user_module(gh_bytes client_id, gh_bytes rest, struct mqtt_user *user, gh_bytes *ret_tail,
-	gh_error *ret_err)
+static gh_status user_module(
+	gh_bytes client_id, gh_bytes rest, struct mqtt_user *user, gh_bytes *ret_tail, gh_error *ret_err)
 {
 	gh_bytes segment, after;
 	if (!topic_skip(&client_id, user->device_id) || (client_id.len && client_id.data[0] != '/'))
@@ -119,7 +119,8 @@ static gh_status user_module(gh_bytes client_id, gh_bytes rest, struct mqtt_user
 	text_cut(rest, '/', &segment, &after);
 	if (client_id.len) {
 		if (!text_equal(segment, topic_from(client_id, 1)) || segment.len == 0)
-			return gh_fail(ret_err, GH_UNAUTHORIZED, "client_id", "client id is not the user name's module");
+			return gh_fail(
+				ret_err, GH_UNAUTHORIZED, "client_id", "client id is not the user name's module");
 		user->module_id = segment;
 		rest = after;
 		text_cut(rest, '/', &segment, &after);
@@ -130,8 +131,8 @@ static gh_status user_module(gh_bytes client_id, gh_bytes rest, struct mqtt_user
 	return GH_OK;
 }
 
-gh_status mqtt_topic_user(gh_bytes user_name, gh_bytes client_id, uint8_t *scratch, struct mqtt_user *ret_user,
-	gh_error *ret_err)
+gh_status mqtt_topic_user(
+	gh_bytes user_name, gh_bytes client_id, uint8_t *scratch, struct mqtt_user *ret_user, gh_error *ret_err)
 {
 	struct mqtt_user user = {.host = {NULL, 0}};
 	gh_bytes rest, tail;
@@ -211,8 +212,9 @@ static gh_status topic_property(const struct propbag_pair *pair, gh_draft *draft
 		return gh_draft_add(draft, pair->name, pair->value, ret_err);
 	for (size_t i = 0; i < sizeof topic_properties / sizeof *topic_properties; i++)
 		if (text_equal_nocase(pair->name, text_of(topic_properties[i].name)))
-			return topic_properties[i].id == GH_PROP_APPLICATION ?
-				GH_OK : gh_draft_set(draft, topic_properties[i].id, pair->value, ret_err);
+			return topic_properties[i].id == GH_PROP_APPLICATION
+				       ? GH_OK
+				       : gh_draft_set(draft, topic_properties[i].id, pair->value, ret_err);
 	return gh_draft_add(draft, pair->name, pair->value, ret_err);
 }
 
@@ -284,8 +286,8 @@ static const struct topic_shape *topic_shape_find(unsigned who, gh_bytes text)
 	return NULL;
 }
 
-enum mqtt_filter mqtt_topic_filter(const struct mqtt_identity *identity, gh_bytes filter,
-	enum gh_subscription *ret_kind)
+enum mqtt_filter mqtt_topic_filter(
+	const struct mqtt_identity *identity, gh_bytes filter, enum gh_subscription *ret_kind)
 {
 	unsigned who = SHAPE_ANYONE;
 	gh_bytes text = filter;

@@ -33,8 +33,8 @@ struct mqtt_user {
 
 /* Device contract 4.2.  The client id tells whether the third segment is a module.  scratch holds user_name.len bytes.
  * GH_INVALID: bad form, or an id out of bounds.  GH_UNAUTHORIZED: the client id is not the identity of the user name. */
-gh_status mqtt_topic_user(gh_bytes user_name, gh_bytes client_id, uint8_t *scratch, struct mqtt_user *ret_user,
-	gh_error *ret_err);
+gh_status mqtt_topic_user(
+	gh_bytes user_name, gh_bytes client_id, uint8_t *scratch, struct mqtt_user *ret_user, gh_error *ret_err);
 
 enum mqtt_topic {
 	MQTT_TOPIC_TELEMETRY, /* the identity's own, with a property bag */
@@ -53,14 +53,14 @@ gh_status mqtt_topic_draft(gh_bytes bag, gh_bytes body, unsigned flags, gh_draft
 
 enum mqtt_filter {
 	MQTT_FILTER_KNOWN,
-	MQTT_FILTER_SILENT,    /* granted, and nothing ever comes */
+	MQTT_FILTER_SILENT, /* granted, and nothing ever comes */
 	MQTT_FILTER_UNKNOWN,
 	MQTT_FILTER_FOREIGN,   /* names another identity */
 	MQTT_FILTER_MALFORMED, /* breaks the grammar of wildcards [MQTT-4.7.1-2] [MQTT-4.7.1-3] */
 };
 
 /* Device contract 4.7.  *ret_kind is written for MQTT_FILTER_KNOWN only. */
-enum mqtt_filter mqtt_topic_filter(const struct mqtt_identity *identity, gh_bytes filter,
-	enum gh_subscription *ret_kind);
+enum mqtt_filter mqtt_topic_filter(
+	const struct mqtt_identity *identity, gh_bytes filter, enum gh_subscription *ret_kind);
 
 #endif
