@@ -32,12 +32,11 @@ void bell_ring(struct bell *b)
 
 void bell_quiet(struct bell *b)
 {
-	if (!atomic_load(&b->rung))
-		return;
 	unsigned before = atomic_load(&b->rings);
 	uint64_t count;
 	/* First the descriptor, then the flag: the other order could leave the flag set over an empty descriptor for
-	 * good.  A ring in between found the flag set and wrote nothing; the count tells. */
+	 * good.  A ring in between found the flag set and wrote nothing; the count tells.  The flag does not tell
+	 * whether there is something to read: who rang may have set it, and written only after an earlier quieting. */
 	while (read(b->fd, &count, sizeof count) < 0 && errno == EINTR)
 		;
 	atomic_store(&b->rung, false);

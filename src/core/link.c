@@ -500,6 +500,17 @@ static gh_stamps link_stamps(const gh_link *link)
 	};
 }
 
+/* Behind all that wait already: whoever got room goes to the end of the line, so nobody starves. */
+static void link_hold_last(gh_worker *worker, gh_link *link)
+{
+	link->held_next = NULL;
+	if (worker->held.last)
+		worker->held.last->held_next = link;
+	else
+		worker->held.first = link;
+	worker->held.last = link;
+}
+
 gh_status gh_link_submit(gh_link *link, const gh_draft *draft, void *cookie, uint64_t now_ms)
 {
 	(void)now_ms;
@@ -510,8 +521,7 @@ gh_status gh_link_submit(gh_link *link, const gh_draft *draft, void *cookie, uin
 		if (!link->held) {
 			link->held = true;
 			atomic_fetch_add(&link->refs, 1);
-			link->held_next = worker->held.first;
-			worker->held.first = link;
+			link_hold_last(worker, link);
 		}
 		return GH_AGAIN;
 	}
@@ -547,6 +557,8 @@ static gh_link *link_unhold_first(gh_worker *worker)
 {
 	gh_link *link = worker->held.first;
 	worker->held.first = link->held_next;
+	if (!worker->held.first)
+		worker->held.last = NULL;
 	link->held = false;
 	return link;
 }

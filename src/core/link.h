@@ -27,6 +27,7 @@ struct link_counts {
 
 struct link_list {
 	gh_link *first;
+	gh_link *last; /* of held only */
 };
 
 struct link_store_wait;
@@ -47,7 +48,7 @@ struct gh_worker {
 	struct heap token_ends; /* by wall clock */
 	struct heap waits;      /* by steady clock */
 	struct link_list links; /* not closed */
-	struct link_list held;  /* told GH_AGAIN by submit; each place is a counted reference */
+	struct link_list held;  /* told GH_AGAIN by submit, first come first; each place is a counted reference */
 	gh_link *sweep;         /* next link a running sweep looks at; NULL = none runs */
 	bool sweep_again;       /* policies changed, or a check could not be made: another sweep is to follow */
 	size_t unfreed;         /* links that exist, closed ones with records in flight too */

@@ -68,7 +68,9 @@ static void faults_cut(struct cut *c, const char *mode, bool strict, unsigned se
 		.batch = 100,
 		.kill_after = 3000 + seed * 7000,
 	};
-	cr_assert(run_victim(&run, acks) && run.acks >= run.kill_after, "%s", run.complaint);
+	cr_assert(run_victim(&run, acks) && run.acks >= run.kill_after,
+		"%lu acks, %lu naks (%s), exit %d, health %s; %s", (unsigned long)run.acks, (unsigned long)run.naks,
+		run.nak_status, run.exit_code, run.health, run.complaint);
 	struct powercut cut = {c->real, c->shadow, c->result, strict, seed};
 	cr_assert(powercut_make(&cut));
 }

@@ -1,11 +1,54 @@
 /* The parts without a database: the pace of the writer, the stored form of a commit. */
 #include "tests/suite.h"
 
+#include "src/backends/bell.h"
 #include "src/backends/chunk.h"
 #include "src/backends/pace.h"
 #include "src/base/text.h"
 
+#include <poll.h>
+#include <unistd.h>
+
+SUITE(bell);
 SUITE(pace);
+
+static bool bell_is_heard(const struct bell *b)
+{
+	struct pollfd fd = {b->fd, POLLIN, 0};
+	return poll(&fd, 1, 0) == 1;
+}
+
+Test(bell, is_heard_once_for_many_rings_and_again_after_a_quieting)
+{
+	struct bell b;
+	cr_assert(bell_init(&b) && !bell_is_heard(&b));
+	bell_ring(&b);
+	bell_ring(&b);
+	cr_assert(bell_is_heard(&b));
+	bell_quiet(&b);
+	cr_assert(!bell_is_heard(&b));
+	bell_ring(&b);
+	cr_assert(bell_is_heard(&b), "a quieted bell can be rung");
+	bell_done(&b);
+}
+
+Test(bell, a_ring_written_only_after_the_quieting_is_heard_once_and_not_for_ever)
+{
+	struct bell b;
+	uint64_t one = 1;
+	cr_assert(bell_init(&b));
+	/* The ringer has set the flag and was interrupted there; the owner, awake for another reason, quiets. */
+	atomic_fetch_add(&b.rings, 1);
+	atomic_store(&b.rung, true);
+	bell_quiet(&b);
+	cr_assert(write(b.fd, &one, sizeof one) == sizeof one);
+	cr_assert(bell_is_heard(&b));
+	bell_quiet(&b);
+	cr_assert(!bell_is_heard(&b), "or its owner would spin");
+	bell_ring(&b);
+	cr_assert(bell_is_heard(&b));
+	bell_done(&b);
+}
 
 /* As after `commits` commits of `records` each, one every `every_us`, with `arrived` coming while it was synced. */
 static struct pace pace_after(size_t records, size_t arrived, uint64_t every_us, uint64_t *ret_now_us)

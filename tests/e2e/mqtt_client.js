@@ -84,10 +84,10 @@ class MqttClient {
   }
 
   /** The next packet, or null when the server closes. */
-  next() {
+  next(ms) {
     if (this.packets.length) return Promise.resolve(this.packets.shift());
     if (this.socket.destroyed) return Promise.resolve(null);
-    return within(new Promise((resolve) => this.waiting.push(resolve)), 'an answer');
+    return within(new Promise((resolve) => this.waiting.push(resolve)), 'an answer', ms);
   }
 
   send(bytes) {

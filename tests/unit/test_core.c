@@ -221,7 +221,8 @@ struct device_ask {
 	bool clean;
 };
 
-static gh_status device_open_as(struct world *w, int worker, struct device *d, struct device_ask ask)
+static gh_status device_open_with(
+	struct world *w, int worker, struct device *d, struct device_ask ask, const gh_link_ops *ops)
 {
 	char resource[300], token[1024];
 	struct sas_key key;
@@ -241,11 +242,15 @@ static gh_status device_open_as(struct world *w, int worker, struct device *d, s
 		.displaces = true,
 	};
 	gh_error err = {0};
-	gh_status status =
-		gh_link_open(w->workers[worker], &request, &device_ops, d, NOW_MS, &d->link, &d->present, &err);
+	gh_status status = gh_link_open(w->workers[worker], &request, ops, d, NOW_MS, &d->link, &d->present, &err);
 	if (status != GH_OK && status != GH_AGAIN)
 		cr_assert(err.code != NULL, "a refusal has a code");
 	return status;
+}
+
+static gh_status device_open_as(struct world *w, int worker, struct device *d, struct device_ask ask)
+{
+	return device_open_with(w, worker, d, ask, &device_ops);
 }
 
 static gh_status device_open(struct world *w, int worker, struct device *d, const char *id)
@@ -657,6 +662,41 @@ Test(core, a_worker_may_go_before_its_records_are_settled)
 	memory_queue.close(w->backend);
 	memory_store.close(w->store);
 	free(w);
+}
+
+static int wake_order[3], wake_count;
+
+static void device_writable_in_order(void *context)
+{
+	struct device *d = context;
+	wake_order[wake_count++] = (int)(uintptr_t)d->last_cookie;
+	d->writable++;
+}
+
+Test(core, threat_41_who_waits_for_room_is_woken_in_the_order_of_waiting)
+{
+	static const gh_link_ops ops = {device_opened, device_settled, device_writable_in_order, device_revoked};
+	static const char *const ids[3] = {"dev1", "dev2", "dev3"};
+	struct world *w = world_new();
+	struct device devices[3] = {{0}};
+	world_device(w, "dev3", NULL);
+	memory_queue_set_room(w->backend, false);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(
+			device_open_with(w, 0, &devices[i], (struct device_ask){.id = ids[i], .clean = true}, &ops),
+			GH_OK);
+		while (device_send(w, 0, &devices[i], "x", NULL) == GH_OK)
+			;
+		devices[i].last_cookie = (void *)(uintptr_t)i;
+	}
+	wake_count = 0;
+	memory_queue_set_room(w->backend, true);
+	core_worker_tick(w->workers[0], NOW_MS);
+	cr_assert_eq(wake_count, 3);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(wake_order[i], i);
+	world_settle(w);
+	world_free(w);
 }
 
 Test(core, a_refused_write_is_told_and_counted)
