@@ -280,6 +280,8 @@ void embedded_writer_join(struct embedded_writer *w, struct embedded_log *log)
 	w->index.partitions = log->partitions;
 	w->log = log;
 	embedded_log_start(log, w->commit, &w->index);
+	writer_check_disk(w);          /* before the first record could be taken */
+	pthread_cond_signal(&w->wake); /* from now on the writer may have a disk to watch */
 	writer_unhold(w);
 }
 

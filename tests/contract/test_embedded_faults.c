@@ -267,19 +267,52 @@ static bool disk_free_bytes(void *context, const char *directory, uint64_t *ret_
 	return true;
 }
 
+static void disk_start(struct engine *e, const struct embedded_seams *seams)
+{
+	gh_error err = {0};
+	engine_init(e);
+	e->limits.disk_reserve_bytes_min = 1000000;
+	gh_store_config config = {.directory = e->directory, .limits = &e->limits};
+	cr_assert(embedded_store_open_with(&config, seams, &e->store, &err) == GH_OK, "%s", err.text);
+	gh_backend_config queue = {.store = e->store, .level = GH_FSYNC, .limits = &e->limits};
+	cr_assert(embedded_queue.open(&queue, &e->queue, &err) == GH_OK, "%s", err.text);
+	e->port = embedded_queue.attach(e->queue);
+}
+
+static void disk_resumes(struct engine *e)
+{
+	gh_completion none;
+	while (embedded_queue.room(e->port) == 0) {
+		cr_assert(engine_readable(embedded_queue.fd(e->port)), "the descriptor tells");
+		cr_assert(embedded_queue.reap(e->port, &none, 1) == 0);
+	}
+	gh_health health;
+	embedded_queue.health(e->queue, &health);
+	cr_assert(health.state == GH_READY);
+}
+
+Test(faults, a_start_at_the_disk_reserve_takes_nothing_and_it_resumes_by_itself)
+{
+	struct engine e;
+	struct disk disk = {.free_bytes = 999999};
+	struct embedded_seams seams = {disk_mono_us, disk_wall_ms, disk_free_bytes, &disk, false};
+	gh_health health;
+	disk_start(&e, &seams);
+	cr_assert(embedded_queue.room(e.port) == 0 && engine_submit(e.port, 0, 1) == 0);
+	embedded_queue.health(e.queue, &health);
+	cr_assert(health.state == GH_READ_ONLY && strstr(health.text, "disk reserve reached"), "%s", health.text);
+	atomic_store(&disk.free_bytes, 1000000);
+	disk_resumes(&e);
+	engine_store_letters(&e, 0, 10);
+	engine_close(&e);
+}
+
 Test(faults, at_the_disk_reserve_nothing_more_is_taken_and_it_resumes_by_itself)
 {
 	struct engine e;
-	engine_init(&e);
-	e.limits.disk_reserve_bytes_min = 1000000;
 	struct disk disk = {.free_bytes = 2000000};
 	struct embedded_seams seams = {disk_mono_us, disk_wall_ms, disk_free_bytes, &disk, false};
-	gh_error err = {0};
-	gh_store_config config = {.directory = e.directory, .limits = &e.limits};
-	cr_assert(embedded_store_open_with(&config, &seams, &e.store, &err) == GH_OK, "%s", err.text);
-	gh_backend_config queue = {.store = e.store, .level = GH_FSYNC, .limits = &e.limits};
-	cr_assert(embedded_queue.open(&queue, &e.queue, &err) == GH_OK, "%s", err.text);
-	e.port = embedded_queue.attach(e.queue);
+	disk_start(&e, &seams);
 	engine_store_letters(&e, 0, 10);
 	atomic_store(&disk.free_bytes, 999999);
 	engine_store_letters(&e, 10, 1); /* what was taken before is still stored */
@@ -288,13 +321,7 @@ Test(faults, at_the_disk_reserve_nothing_more_is_taken_and_it_resumes_by_itself)
 	embedded_queue.health(e.queue, &health);
 	cr_assert(health.state == GH_READ_ONLY && strstr(health.text, "disk reserve reached"), "%s", health.text);
 	atomic_store(&disk.free_bytes, 1000000);
-	gh_completion none;
-	while (embedded_queue.room(e.port) == 0) {
-		cr_assert(engine_readable(embedded_queue.fd(e.port)), "the descriptor tells");
-		cr_assert(embedded_queue.reap(e.port, &none, 1) == 0);
-	}
-	embedded_queue.health(e.queue, &health);
-	cr_assert(health.state == GH_READY);
+	disk_resumes(&e);
 	engine_store_letters(&e, 11, 10);
 	engine_close(&e);
 }
