@@ -319,14 +319,6 @@ static void schema_apply_limit(struct schema_walk *walk, const struct limits_row
 		SCHEMA_COMPLAIN(walk, node, "%s", err.text);
 }
 
-static const struct limits_row *schema_limit_find(gh_bytes name)
-{
-	for (size_t i = 0; i < limits_count; i++)
-		if (text_equal(name, text_of(limits_table[i].name)))
-			return &limits_table[i];
-	return NULL;
-}
-
 static void schema_apply_limits(struct schema_walk *walk, const struct schema_key *key, const yaml_node_t *node)
 {
 	enum { ROWS_MAX = 256 };
@@ -339,7 +331,7 @@ static void schema_apply_limits(struct schema_walk *walk, const struct schema_ke
 		gh_bytes name;
 		if (!schema_key_text(walk, name_node, key->name, &name))
 			continue;
-		const struct limits_row *row = schema_limit_find(name);
+		const struct limits_row *row = limits_find(name);
 		if (!row) {
 			struct nearest nearest = {.word = name};
 			for (size_t i = 0; i < limits_count; i++)

@@ -1,5 +1,7 @@
 #include "src/base/limits.h"
 
+#include "src/base/text.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,10 +18,10 @@ void limits_defaults(gh_limits *limits)
 		memcpy((char *)limits + limits_table[i].offset, &limits_table[i].def, sizeof(uint64_t));
 }
 
-const struct limits_row *limits_find(const char *name)
+const struct limits_row *limits_find(gh_bytes name)
 {
 	for (size_t i = 0; i < limits_count; i++)
-		if (strcmp(limits_table[i].name, name) == 0)
+		if (text_equal(name, text_of(limits_table[i].name)))
 			return &limits_table[i];
 	return NULL;
 }

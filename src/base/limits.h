@@ -4,6 +4,7 @@
 
 #include <gatehouse/error.h>
 #include <gatehouse/limits.h>
+#include <gatehouse/message.h>
 
 #include <stddef.h>
 
@@ -20,7 +21,7 @@ extern const struct limits_row limits_table[];
 extern const size_t limits_count;
 
 void limits_defaults(gh_limits *limits);
-const struct limits_row *limits_find(const char *name); /* NULL when there is none */
+const struct limits_row *limits_find(gh_bytes name); /* NULL when there is none */
 /* GH_INVALID outside the range; the error names the limit and its range. */
 gh_status limits_set(gh_limits *limits, const struct limits_row *row, uint64_t value, gh_error *ret_err);
 uint64_t limits_get(const gh_limits *limits, const struct limits_row *row);

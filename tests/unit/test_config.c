@@ -234,7 +234,7 @@ static bool config_takes_limit(const char *name, const char *value)
 	uint64_t expected;
 	bool taken = config != NULL;
 	if (taken && text_u64(text_of(value), &expected))
-		cr_assert_eq(limits_get(&config->limits, limits_find(name)), expected, "%s: %s", name, value);
+		cr_assert_eq(limits_get(&config->limits, limits_find(text_of(name))), expected, "%s: %s", name, value);
 	config_free(config);
 	return taken;
 }

@@ -2,6 +2,7 @@
 #include "tests/suite.h"
 
 #include "src/base/limits.h"
+#include "src/base/text.h"
 
 SUITE(limits);
 
@@ -14,7 +15,7 @@ Test(limits, every_row_keeps_its_range)
 		gh_error err = {0};
 		cr_assert(row->min <= row->def && row->def <= row->max, "%s", row->name);
 		cr_assert_eq(limits_get(&limits, row), row->def, "%s", row->name);
-		cr_assert_eq(limits_find(row->name), row);
+		cr_assert_eq(limits_find(text_of(row->name)), row);
 		cr_assert_eq(limits_set(&limits, row, row->min, &err), GH_OK, "%s", row->name);
 		cr_assert_eq(limits_set(&limits, row, row->max, &err), GH_OK, "%s", row->name);
 		cr_assert_eq(limits_get(&limits, row), row->max, "%s", row->name);
@@ -24,5 +25,5 @@ Test(limits, every_row_keeps_its_range)
 		cr_assert(strstr(err.text, row->name) != NULL, "the error names %s", row->name);
 		cr_assert_eq(limits_get(&limits, row), row->max, "a refusal changes nothing: %s", row->name);
 	}
-	cr_assert_null(limits_find("no_such_limit"));
+	cr_assert_null(limits_find(text_of("no_such_limit")));
 }
