@@ -23,6 +23,16 @@ const gh_limits *gh_worker_limits(const gh_worker *worker);
 struct log;
 const struct log *gh_worker_log(const gh_worker *worker);
 
+/* Wall clock of this loop turn, milliseconds since 1970-01-01T00:00:00Z: for Date fields and texts, never for deadlines. */
+uint64_t gh_worker_wall_ms(const gh_worker *worker);
+/* Cryptographically strong. */
+void gh_worker_random(gh_worker *worker, void *ret_bytes, size_t len);
+
+/* Memory for a request that is not whole yet, counted over all connections of the worker (http_receiving_bytes_max).
+ * False: there is no room; refuse the request.  What was reserved is released by whoever holds it, in any portions. */
+bool gh_worker_reserve(gh_worker *worker, size_t bytes);
+void gh_worker_release(gh_worker *worker, size_t bytes);
+
 /* The worker's one draft, emptied.  Borrowed until the next call of this function: fill it and submit it. */
 gh_draft *gh_worker_draft(gh_worker *worker);
 
@@ -63,6 +73,7 @@ typedef struct gh_link_request {
 	gh_bytes client_info; /* user agent text, for the log */
 	gh_peer peer;
 	bool session_clean; /* forget stored subscriptions and keep none */
+	bool sessionless;   /* reads, keeps and forgets no stored session, is nobody's presence, never waits: HTTP */
 	bool displaces;     /* an older link of this identity over the same transport is closed */
 } gh_link_request;
 

@@ -119,7 +119,7 @@ void core_worker_free(gh_worker *worker)
 		return;
 	struct core_worker *w = core_worker_of(worker);
 	struct core *core = w->core;
-	assert(!worker->links.first);
+	assert(!worker->links.first && worker->receiving == 0);
 	pthread_mutex_lock(&core->lock);
 	struct core_worker **at = &core->workers;
 	while (*at != w)
@@ -144,6 +144,30 @@ const gh_limits *gh_worker_limits(const gh_worker *worker)
 const struct log *gh_worker_log(const gh_worker *worker)
 {
 	return worker->log;
+}
+
+uint64_t gh_worker_wall_ms(const gh_worker *worker)
+{
+	return worker->wall_ms;
+}
+
+void gh_worker_random(gh_worker *worker, void *ret_bytes, size_t len)
+{
+	worker->host->ops->random(worker->host, ret_bytes, len);
+}
+
+bool gh_worker_reserve(gh_worker *worker, size_t bytes)
+{
+	if (bytes > worker->limits->http_receiving_bytes_max - worker->receiving)
+		return false;
+	worker->receiving += bytes;
+	return true;
+}
+
+void gh_worker_release(gh_worker *worker, size_t bytes)
+{
+	assert(bytes <= worker->receiving);
+	worker->receiving -= bytes;
 }
 
 gh_draft *gh_worker_draft(gh_worker *worker)

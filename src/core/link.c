@@ -28,6 +28,7 @@ struct gh_link {
 	bool seated : 1; /* has a place in the session table to give back */
 	bool held : 1;
 	bool session_clean : 1;
+	bool sessionless : 1;
 	bool session_present : 1;
 	bool will_allowed : 1; /* revoked, but what was deposited may still be said */
 	uint64_t key_print;
@@ -142,6 +143,7 @@ static gh_link *link_new(gh_worker *worker, const gh_link_request *request, cons
 	link->key_print = principal->key_print;
 	link->expires_s = principal->expires_s;
 	link->session_clean = request->session_clean;
+	link->sessionless = request->sessionless;
 	link->state = LINK_WAITING;
 	link->seat.task.run = link_seat_events;
 	link->seat.host = worker->host;
@@ -317,6 +319,8 @@ static bool link_arm_token_end(gh_link *link)
 static gh_status link_enter_session(gh_link *link)
 {
 	gh_worker *worker = link->worker;
+	if (link->sessionless)
+		return GH_OK;
 	uint8_t key[LINK_KEY_MAX];
 	gh_store_value stored;
 	gh_status found = worker->store->ops->get(
@@ -378,6 +382,7 @@ static gh_status link_seat(gh_link *link)
 gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const gh_link_ops *ops, void *context,
 	uint64_t now_ms, gh_link **ret_link, bool *ret_session_present, gh_error *ret_err)
 {
+	assert(!request->sessionless || !request->displaces);
 	gh_error local = {0}, *err = ret_err ? ret_err : &local;
 	struct principal principal;
 	gh_status status = authenticate(worker->rules, request, worker->wall_ms / 1000, &principal, err);
@@ -575,6 +580,7 @@ void link_resume_held(gh_worker *worker)
 
 gh_status gh_link_subscribe(gh_link *link, const uint8_t qos[GH_SUB_COUNT], void *cookie)
 {
+	assert(!link->sessionless);
 	if (link->state != LINK_OPEN)
 		return GH_UNAUTHORIZED;
 	if (memcmp(link->subscriptions, qos, GH_SUB_COUNT) == 0)

@@ -43,6 +43,7 @@ struct gh_worker {
 	gh_store_port *store_port;
 	struct outbox outbox;
 	gh_draft *draft;
+	uint64_t receiving; /* bytes reserved for requests that are not whole yet */
 	uint64_t now_ms;
 	uint64_t wall_ms;
 	struct heap token_ends; /* by wall clock */

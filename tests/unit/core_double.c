@@ -17,6 +17,7 @@ void core_double_init(gh_worker *worker)
 
 void core_double_done(gh_worker *worker)
 {
+	assert(worker->reserved == 0);
 	for (size_t i = 0; i < worker->record_count; i++)
 		gh_message_unref(worker->records[i].message);
 	gh_draft_free(worker->draft);
@@ -46,6 +47,31 @@ const gh_limits *gh_worker_limits(const gh_worker *worker)
 	return &worker->limits;
 }
 
+uint64_t gh_worker_wall_ms(const gh_worker *worker)
+{
+	return worker->wall_ms;
+}
+
+void gh_worker_random(gh_worker *worker, void *ret_bytes, size_t len)
+{
+	(void)worker;
+	memset(ret_bytes, 0xa5, len);
+}
+
+bool gh_worker_reserve(gh_worker *worker, size_t bytes)
+{
+	if (bytes > worker->limits.http_receiving_bytes_max - worker->reserved)
+		return false;
+	worker->reserved += bytes;
+	return true;
+}
+
+void gh_worker_release(gh_worker *worker, size_t bytes)
+{
+	assert(bytes <= worker->reserved);
+	worker->reserved -= bytes;
+}
+
 gh_draft *gh_worker_draft(gh_worker *worker)
 {
 	gh_draft_reset(worker->draft);
@@ -67,6 +93,7 @@ static void double_remember(struct core_double_request *seen, const gh_link_requ
 	double_text(seen->client_info, sizeof seen->client_info, request->client_info);
 	double_text(seen->address, sizeof seen->address, text_of(request->peer.address));
 	seen->session_clean = request->session_clean;
+	seen->sessionless = request->sessionless;
 	seen->displaces = request->displaces;
 }
 
@@ -74,7 +101,7 @@ gh_status gh_link_open(gh_worker *worker, const gh_link_request *request, const 
 	uint64_t now_ms, gh_link **ret_link, bool *ret_session_present, gh_error *ret_err)
 {
 	(void)now_ms;
-	assert(strcmp(request->transport, "mqtt") == 0);
+	assert(strcmp(request->transport, "mqtt") == 0 || strcmp(request->transport, "https") == 0);
 	worker->open_count++;
 	double_remember(&worker->request, request);
 	if (worker->open_status != GH_OK && worker->open_status != GH_AGAIN)

@@ -35,12 +35,14 @@ struct gh_link {
 /* What a request said, as text; cut to fit. */
 struct core_double_request {
 	char host[300], device_id[300], module_id[300], token[300], model_id[300], client_info[300], address[64];
-	bool session_clean, displaces;
+	bool session_clean, sessionless, displaces;
 };
 
 struct gh_worker {
 	gh_limits limits;
 	gh_draft *draft;
+	uint64_t wall_ms;
+	size_t reserved; /* by gh_worker_reserve; at the end 0 */
 	gh_link *links; /* newest first; kept until the end, closed or not */
 	/* switches */
 	gh_status open_status;
