@@ -22,18 +22,18 @@ static void fuzz_settle(unsigned parameter)
 		}
 }
 
-static void fuzz_end(struct mqtt_pair *pair, unsigned parameter)
+static void fuzz_end(struct engine_pair *pair, unsigned parameter)
 {
 	static const gh_status why[] = {GH_TAKEN_OVER, GH_UNAUTHORIZED, GH_DISABLED, GH_NOT_FOUND};
 	if (parameter & 0x10)
-		mqtt_pair_hang_up(pair);
+		engine_pair_hang_up(pair);
 	else if (parameter & 0x08)
 		pair->engine->ops->drain(pair->engine, pair->now_ms);
 	else if (worker.links && !worker.links->opening)
 		core_double_revoke(worker.links, why[parameter & 3]);
 }
 
-static void fuzz_step(struct mqtt_pair *pair, uint8_t byte)
+static void fuzz_step(struct engine_pair *pair, uint8_t byte)
 {
 	static const gh_status switches[] = {GH_OK, GH_AGAIN, GH_TOO_LARGE, GH_UNAVAILABLE};
 	unsigned parameter = byte >> 3;
@@ -60,18 +60,18 @@ static void fuzz_step(struct mqtt_pair *pair, uint8_t byte)
 			core_double_writable(worker.links);
 		break;
 	case STEP_TIME:
-		mqtt_pair_wait(pair, (uint64_t)1 << parameter % 24);
+		engine_pair_wait(pair, (uint64_t)1 << parameter % 24);
 		break;
 	case STEP_END:
 		fuzz_end(pair, parameter);
 		break;
 	}
-	mqtt_pair_turn(pair);
+	engine_pair_turn(pair);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct mqtt_pair pair;
+	struct engine_pair pair;
 	size_t at = 1;
 	if (size == 0 || size > 65536)
 		return 0;
@@ -91,10 +91,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (n > size - at)
 			n = size - at;
 		if (n)
-			mqtt_pair_send(&pair, (gh_bytes){data + at, n});
+			engine_pair_send(&pair, (gh_bytes){data + at, n});
 		at += n;
 	}
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	core_double_done(&worker);
 	return 0;
 }

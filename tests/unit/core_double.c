@@ -18,6 +18,10 @@ void core_double_init(gh_worker *worker)
 void core_double_done(gh_worker *worker)
 {
 	assert(worker->reserved == 0);
+	for (size_t i = 0; i < worker->call_count; i++) {
+		assert(worker->calls[i]->cancelled || worker->calls[i]->answered);
+		free(worker->calls[i]);
+	}
 	for (size_t i = 0; i < worker->record_count; i++)
 		gh_message_unref(worker->records[i].message);
 	gh_draft_free(worker->draft);
@@ -171,6 +175,67 @@ const uint8_t *gh_link_subscriptions(const gh_link *link)
 	assert(!link->closed && !link->opening);
 	return link->subscriptions;
 }
+
+/* ---- service ---- */
+
+gh_status gh_service_authorize(gh_worker *worker, const gh_service_claim *claim, gh_error *ret_err)
+{
+	size_t len = 0;
+	worker->authorize_count++;
+	worker->rights_asked = claim->rights;
+	worker->resource[0] = '\0';
+	for (size_t i = 0; i < claim->segment_count; i++)
+		len += (size_t)snprintf(worker->resource + len, sizeof worker->resource - len, "/%.*s",
+			(int)claim->segments[i].len, (const char *)claim->segments[i].data);
+	double_text(worker->service_token, sizeof worker->service_token, claim->token);
+	return worker->authorize_status == GH_OK
+		       ? GH_OK
+		       : gh_fail(ret_err, worker->authorize_status, "double", "as the test said");
+}
+
+gh_status gh_service_call(
+	gh_worker *worker, const gh_service_request *request, gh_service_done *done, void *context, gh_call **ret_call)
+{
+	if (worker->call_status != GH_OK)
+		return worker->call_status;
+	gh_call *call = calloc(1, sizeof *call);
+	assert(call && worker->call_count < sizeof worker->calls / sizeof *worker->calls);
+	*call = (gh_call){.worker = worker,
+		.done = done,
+		.context = context,
+		.op = request->op,
+		.has_etag = request->has_etag,
+		.count_max = request->count_max};
+	double_text(call->device_id, sizeof call->device_id, request->device_id);
+	double_text(call->module_id, sizeof call->module_id, request->module_id);
+	double_text(call->etag, sizeof call->etag, request->etag);
+	double_text(call->body, sizeof call->body, request->body);
+	double_text(call->continuation, sizeof call->continuation, request->continuation);
+	worker->calls[worker->call_count++] = call;
+	*ret_call = call;
+	return GH_OK;
+}
+
+void gh_call_cancel(gh_call *call)
+{
+	if (!call)
+		return;
+	assert(!call->cancelled && !call->answered);
+	call->cancelled = true;
+}
+
+void core_double_answer(gh_worker *worker, size_t index, const gh_service_answer *answer)
+{
+	assert(index < worker->call_count);
+	gh_call *call = worker->calls[index];
+	if (call->cancelled)
+		return;
+	assert(!call->answered);
+	call->answered = true;
+	call->done(call->context, answer);
+}
+
+/* ---- callbacks ---- */
 
 void core_double_opened(gh_link *link, gh_status status, bool session_present)
 {

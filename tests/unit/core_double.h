@@ -7,7 +7,7 @@
 #ifndef GATEHOUSE_TESTS_CORE_DOUBLE_H
 #define GATEHOUSE_TESTS_CORE_DOUBLE_H
 
-#include <gatehouse/core.h>
+#include <gatehouse/service.h>
 
 struct core_double_record {
 	gh_message *message;
@@ -32,6 +32,18 @@ struct gh_link {
 	bool calling; /* inside opened, settled or writable */
 };
 
+struct gh_call {
+	gh_worker *worker;
+	gh_service_done *done;
+	void *context;
+	gh_service_op op;
+	char device_id[300], module_id[300], etag[300], body[4096], continuation[300];
+	bool has_etag;
+	uint64_t count_max;
+	bool cancelled;
+	bool answered;
+};
+
 /* What a request said, as text; cut to fit. */
 struct core_double_request {
 	char host[300], device_id[300], module_id[300], token[300], model_id[300], client_info[300], address[64];
@@ -43,13 +55,21 @@ struct gh_worker {
 	gh_draft *draft;
 	uint64_t wall_ms;
 	size_t reserved; /* by gh_worker_reserve; at the end 0 */
-	gh_link *links; /* newest first; kept until the end, closed or not */
+	gh_link *links;  /* newest first; kept until the end, closed or not */
 	/* switches */
 	gh_status open_status;
 	bool session_present;
 	gh_status submit_status;
 	gh_status subscribe_status;
+	gh_status authorize_status;
+	gh_status call_status;
 	/* what was seen */
+	unsigned rights_asked;
+	char resource[600]; /* of the last gh_service_authorize: "/devices/d1" */
+	char service_token[300];
+	size_t authorize_count;
+	gh_call *calls[256]; /* freed at the end */
+	size_t call_count;
 	struct core_double_request request;
 	size_t open_count;
 	size_t refused;      /* gh_link_refused */
@@ -69,6 +89,9 @@ void core_double_settle_all(gh_worker *worker, gh_status status);
 void core_double_subscribed(gh_link *link, gh_status status);
 void core_double_writable(gh_link *link); /* and submit_status is GH_OK again */
 void core_double_revoke(gh_link *link, gh_status why);
+
+/* The answer of a call; does nothing when it was cancelled. */
+void core_double_answer(gh_worker *worker, size_t index, const gh_service_answer *answer);
 
 size_t core_double_links_open(const gh_worker *worker);
 

@@ -4,38 +4,10 @@
 #include "transports/mqtt/mqtt.h"
 
 #include <assert.h>
-#include <stddef.h>
 
-static void pair_wake(gh_wire *wire)
+void mqtt_pair_init(struct engine_pair *p, gh_worker *worker)
 {
-	struct mqtt_pair *p = (struct mqtt_pair *)wire;
-	p->woken = true;
-	p->wake_count++;
-}
-
-static gh_peer pair_peer(gh_wire *wire)
-{
-	(void)wire;
-	return (gh_peer){.address = "192.0.2.7", .port = 4711, .server_name = "hub.example.net"};
-}
-
-static const gh_wire_ops pair_wire_ops = {.wake = pair_wake, .peer = pair_peer};
-
-void mqtt_pair_init(struct mqtt_pair *p, gh_worker *worker)
-{
-	*p = (struct mqtt_pair){.wire = {&pair_wire_ops}, .worker = worker, .now_ms = 1000, .reading = true};
-	p->engine = mqtt_transport.engine_new(worker, &p->wire, p->now_ms);
-	assert(p->engine);
-	mqtt_pair_turn(p);
-}
-
-void mqtt_pair_done(struct mqtt_pair *p)
-{
-	if (p->engine)
-		p->engine->ops->free(p->engine);
-	p->engine = NULL;
-	buf_done(&p->held);
-	buf_done(&p->got);
+	engine_pair_init(p, worker, &mqtt_transport);
 }
 
 static uint8_t pair_digit(char c)
@@ -79,81 +51,15 @@ void mqtt_packet(struct buf *out, uint8_t first, const char *body)
 	buf_done(&bytes);
 }
 
-static void pair_offer(struct mqtt_pair *p)
-{
-	gh_engine *e = p->engine;
-	if (p->held.len == 0)
-		return;
-	size_t taken = e->ops->input(e, p->held.data, p->held.len, p->now_ms);
-	assert(taken <= p->held.len);
-	buf_drop(&p->held, taken);
-}
-
-/* Output and tick, as after every call of an engine. */
-static void pair_look(struct mqtt_pair *p)
-{
-	gh_engine *e = p->engine;
-	gh_bytes out = e->ops->output(e);
-	if (p->reading && out.len) {
-		buf_append(&p->got, out.data, out.len);
-		e->ops->output_done(e, out.len);
-	}
-	p->deadline_ms = e->ops->tick(e, p->now_ms);
-	p->finished = e->ops->finished(e);
-	assert(p->deadline_ms == 0 || p->deadline_ms > p->now_ms);
-}
-
-void mqtt_pair_run(struct mqtt_pair *p)
-{
-	size_t rounds = 0;
-	while (p->woken) {
-		assert(rounds++ < 100000);
-		p->woken = false;
-		pair_offer(p);
-		pair_look(p);
-	}
-}
-
-void mqtt_pair_turn(struct mqtt_pair *p)
-{
-	pair_look(p);
-	mqtt_pair_run(p);
-}
-
-void mqtt_pair_send(struct mqtt_pair *p, gh_bytes bytes)
-{
-	bool stopped = p->held.len > 0;
-	buf_append(&p->held, bytes.data, bytes.len);
-	if (!stopped)
-		pair_offer(p);
-	mqtt_pair_turn(p);
-}
-
-void mqtt_pair_packet(struct mqtt_pair *p, uint8_t first, const char *body)
+void mqtt_pair_packet(struct engine_pair *p, uint8_t first, const char *body)
 {
 	struct buf bytes = {0};
 	mqtt_packet(&bytes, first, body);
-	mqtt_pair_send(p, buf_bytes(&bytes));
+	engine_pair_send(p, buf_bytes(&bytes));
 	buf_done(&bytes);
 }
 
-void mqtt_pair_hang_up(struct mqtt_pair *p)
-{
-	p->engine->ops->input_end(p->engine, p->now_ms);
-	mqtt_pair_turn(p);
-}
-
-void mqtt_pair_wait(struct mqtt_pair *p, uint64_t ms)
-{
-	uint64_t until = p->now_ms + ms;
-	while (p->deadline_ms && p->deadline_ms <= until) {
-		p->now_ms = p->deadline_ms;
-		mqtt_pair_turn(p);
-	}
-	p->now_ms = until;
-}
-
-bool mqtt_pair_got(struct mqtt_pair *p, const char *text)
+bool mqtt_pair_got(struct engine_pair *p, const char *text)
 {
 	struct buf wanted = {0};
 	mqtt_bytes(&wanted, text);
@@ -188,10 +94,10 @@ void mqtt_connect_bytes(struct buf *out, uint8_t flags, uint16_t keepalive_s, co
 	buf_done(&body);
 }
 
-void mqtt_pair_connect(struct mqtt_pair *p, uint8_t flags, uint16_t keepalive_s, const char *will)
+void mqtt_pair_connect(struct engine_pair *p, uint8_t flags, uint16_t keepalive_s, const char *will)
 {
 	struct buf bytes = {0};
 	mqtt_connect_bytes(&bytes, flags, keepalive_s, "dev1", will, "hub.example.net/dev1/?api-version=2021-04-12");
-	mqtt_pair_send(p, buf_bytes(&bytes));
+	engine_pair_send(p, buf_bytes(&bytes));
 	buf_done(&bytes);
 }

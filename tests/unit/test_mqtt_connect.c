@@ -5,7 +5,7 @@
 #include "transports/mqtt/mqtt.h"
 
 static gh_worker worker;
-static struct mqtt_pair pair;
+static struct engine_pair pair;
 
 static void connect_begin(void)
 {
@@ -15,7 +15,7 @@ static void connect_begin(void)
 
 static void connect_end(void)
 {
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	core_double_done(&worker);
 	suite_leak_check();
 }
@@ -30,7 +30,7 @@ static bool connect_ended(const char *why)
 /* A fresh engine over the same core. */
 static void connect_again(void)
 {
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	mqtt_pair_init(&pair, &worker);
 }
 
@@ -39,7 +39,7 @@ Test(mqtt_connect, a_good_connect_is_accepted_and_tells_the_core_everything)
 	struct buf bytes = {0};
 	mqtt_connect_bytes(&bytes, 0xc0, 60, "dev1", NULL,
 		"hub.example.net/dev1/?api-version=2021-04-12&DeviceClientType=c%2F1&model-id=dtmi%3Aa%3B1");
-	mqtt_pair_send(&pair, buf_bytes(&bytes));
+	engine_pair_send(&pair, buf_bytes(&bytes));
 	cr_assert(mqtt_pair_got(&pair, "20 02 00 00"));
 	cr_assert(!pair.finished);
 	cr_assert_str_eq(worker.request.host, "hub.example.net");
@@ -101,7 +101,7 @@ Test(mqtt_connect, must_31_the_status_of_the_core_becomes_connack_3_or_5_never_2
 		mqtt_pair_connect(&pair, 0xc2, 60, NULL);
 		cr_assert(pair.got.len == 0 && !pair.finished);
 		core_double_opened(worker.links, refusals[i].status, false);
-		mqtt_pair_run(&pair);
+		engine_pair_run(&pair);
 		cr_assert(mqtt_pair_got(&pair, refusals[i].connack), "%s, later", gh_status_name(refusals[i].status));
 		cr_assert(connect_ended("connect_refused"), "%s closes, later", gh_status_name(refusals[i].status));
 		connect_again();
@@ -151,7 +151,7 @@ Test(mqtt_connect, must_32_a_user_name_that_is_not_the_client_gets_5_without_ask
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct buf bytes = {0};
 		mqtt_connect_bytes(&bytes, rows[i].flags, 60, rows[i].client_id, NULL, rows[i].user_name);
-		mqtt_pair_send(&pair, buf_bytes(&bytes));
+		engine_pair_send(&pair, buf_bytes(&bytes));
 		cr_assert(mqtt_pair_got(&pair, "20 02 00 05"), "%s", rows[i].name);
 		cr_assert(connect_ended("connect_refused"), "%s", rows[i].name);
 		connect_again();
@@ -208,7 +208,7 @@ Test(mqtt_connect, threat_02_a_first_packet_that_is_not_connect_closes_at_its_fi
 {
 	for (unsigned first = 0; first < 256; first++) {
 		uint8_t byte = (uint8_t)first;
-		mqtt_pair_send(&pair, (gh_bytes){&byte, 1});
+		engine_pair_send(&pair, (gh_bytes){&byte, 1});
 		cr_assert(pair.finished == (byte != 0x10), "%02x", first);
 		cr_assert(pair.got.len == 0, "%02x is not answered", first);
 		connect_again();
@@ -226,7 +226,7 @@ Test(mqtt_connect, threat_01_an_announced_length_allocates_nothing)
 		struct buf bytes = {0};
 		mqtt_bytes(&bytes, rows[i].bytes);
 		for (size_t at = 0; at < bytes.len; at++)
-			mqtt_pair_send(&pair, (gh_bytes){bytes.data + at, 1});
+			engine_pair_send(&pair, (gh_bytes){bytes.data + at, 1});
 		cr_assert(connect_ended(rows[i].why), "%s", rows[i].name);
 		cr_assert(pair.got.len == 0, "%s", rows[i].name);
 		connect_again();
@@ -243,9 +243,9 @@ Test(mqtt_connect, a_malformed_connect_closes_without_an_answer)
 
 Test(mqtt_connect, threat_11_a_silent_client_is_closed_after_connect_ms_max)
 {
-	mqtt_pair_wait(&pair, worker.limits.connect_ms_max - 1);
+	engine_pair_wait(&pair, worker.limits.connect_ms_max - 1);
 	cr_assert(!pair.finished);
-	mqtt_pair_wait(&pair, 1);
+	engine_pair_wait(&pair, 1);
 	cr_assert(connect_ended("connect_late"));
 }
 
@@ -254,11 +254,11 @@ Test(mqtt_connect, threat_11_a_client_that_trickles_its_connect_is_closed_at_the
 	struct buf bytes = {0};
 	mqtt_connect_bytes(&bytes, 0xc2, 60, "dev1", NULL, "hub.example.net/dev1/?api-version=2021-04-12");
 	for (size_t at = 0; at < 29; at++) {
-		mqtt_pair_send(&pair, (gh_bytes){bytes.data + at, 1});
-		mqtt_pair_wait(&pair, 1000);
+		engine_pair_send(&pair, (gh_bytes){bytes.data + at, 1});
+		engine_pair_wait(&pair, 1000);
 	}
 	cr_assert(!pair.finished);
-	mqtt_pair_wait(&pair, 1000);
+	engine_pair_wait(&pair, 1000);
 	cr_assert(connect_ended("connect_late"));
 	buf_done(&bytes);
 }
@@ -267,7 +267,7 @@ Test(mqtt_connect, a_connect_the_core_never_answers_is_closed_too)
 {
 	worker.open_status = GH_AGAIN;
 	mqtt_pair_connect(&pair, 0xc2, 60, NULL);
-	mqtt_pair_wait(&pair, worker.limits.connect_ms_max);
+	engine_pair_wait(&pair, worker.limits.connect_ms_max);
 	cr_assert(connect_ended("connect_late"));
 	cr_assert(core_double_links_open(&worker) == 0);
 }
@@ -276,7 +276,7 @@ Test(mqtt_connect, a_client_that_leaves_while_the_core_decides_leaves_no_link)
 {
 	worker.open_status = GH_AGAIN;
 	mqtt_pair_connect(&pair, 0xc6, 60, "00 1c 'devices/dev1/messages/events' 00 01 'x'");
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	cr_assert(connect_ended("peer_closed"));
 	cr_assert(core_double_links_open(&worker) == 0 && worker.submit_count == 0);
 }
@@ -304,14 +304,14 @@ Test(mqtt_connect, must_54_packets_behind_connect_wait_for_the_core_and_are_then
 	struct buf bytes = {0};
 	connect_pipeline(&bytes);
 	worker.open_status = GH_AGAIN;
-	mqtt_pair_send(&pair, buf_bytes(&bytes));
+	engine_pair_send(&pair, buf_bytes(&bytes));
 	cr_assert(pair.got.len == 0 && worker.submit_count == 0 && worker.subscribe_count == 0);
 	core_double_opened(worker.links, GH_OK, false);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "20 02 00 00  90 03 00 01 01  d0 00"), "the publish is not stored yet");
 	cr_assert(worker.record_count == 1);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 02"));
 	buf_done(&bytes);
 }
@@ -321,9 +321,9 @@ Test(mqtt_connect, must_54_packets_behind_a_refused_connect_are_never_looked_at)
 	struct buf bytes = {0};
 	connect_pipeline(&bytes);
 	worker.open_status = GH_AGAIN;
-	mqtt_pair_send(&pair, buf_bytes(&bytes));
+	engine_pair_send(&pair, buf_bytes(&bytes));
 	core_double_opened(worker.links, GH_UNAUTHORIZED, false);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "20 02 00 05") && pair.finished);
 	cr_assert(worker.submit_count == 0 && worker.subscribe_count == 0);
 	buf_done(&bytes);
@@ -335,18 +335,18 @@ Test(mqtt_connect, must_07_any_cut_of_the_bytes_gives_the_same_conversation)
 	connect_pipeline(&bytes);
 	for (size_t cut = 1; cut < bytes.len; cut++) {
 		size_t record = worker.record_count;
-		mqtt_pair_send(&pair, (gh_bytes){bytes.data, cut});
-		mqtt_pair_send(&pair, (gh_bytes){bytes.data + cut, bytes.len - cut});
+		engine_pair_send(&pair, (gh_bytes){bytes.data, cut});
+		engine_pair_send(&pair, (gh_bytes){bytes.data + cut, bytes.len - cut});
 		core_double_settle(&worker, record, GH_OK);
-		mqtt_pair_run(&pair);
+		engine_pair_run(&pair);
 		cr_assert(mqtt_pair_got(&pair, "20 02 00 00  90 03 00 01 01  d0 00  40 02 00 02"), "cut at %zu", cut);
 		connect_again();
 	}
 	size_t record = worker.record_count;
 	for (size_t at = 0; at < bytes.len; at++)
-		mqtt_pair_send(&pair, (gh_bytes){bytes.data + at, 1});
+		engine_pair_send(&pair, (gh_bytes){bytes.data + at, 1});
 	core_double_settle(&worker, record, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "20 02 00 00  90 03 00 01 01  d0 00  40 02 00 02"), "byte by byte");
 	buf_done(&bytes);
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 static gh_worker worker;
-static struct mqtt_pair pair;
+static struct engine_pair pair;
 
 static void publish_begin(void)
 {
@@ -20,7 +20,7 @@ static void publish_begin(void)
 
 static void publish_end(void)
 {
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	core_double_done(&worker);
 	suite_leak_check();
 }
@@ -58,7 +58,7 @@ Test(mqtt_publish, qos_1_is_acknowledged_only_after_it_is_stored)
 	cr_assert(text_equal(gh_message_body(worker.records[0].message), text_of("body")));
 	cr_assert(text_equal(gh_message_device_id(worker.records[0].message), text_of("dev1")));
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 07"));
 }
 
@@ -66,7 +66,7 @@ Test(mqtt_publish, qos_0_is_stored_and_not_answered)
 {
 	mqtt_pair_packet(&pair, 0x30, "00 1d 'devices/dev1/messages/events/' 'body'");
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(worker.record_count == 1 && pair.got.len == 0 && !pair.finished);
 }
 
@@ -76,13 +76,13 @@ Test(mqtt_publish, answers_keep_the_order_of_the_publishes_whatever_the_order_of
 		publish_id(id);
 	core_double_settle(&worker, 3, GH_OK);
 	core_double_settle(&worker, 1, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(pair.got.len == 0);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01  40 02 00 02"));
 	core_double_settle(&worker, 2, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 03  40 02 00 04"));
 }
 
@@ -93,7 +93,7 @@ Test(mqtt_publish, many_acknowledgements_wake_the_wire_once)
 	size_t wakes = pair.wake_count;
 	core_double_settle_all(&worker, GH_OK);
 	cr_assert(pair.wake_count == wakes + 1);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(pair.got.len == 50 * 4);
 }
 
@@ -102,7 +102,7 @@ Test(mqtt_publish, threat_34_one_packet_id_used_again_and_again_is_answered_each
 	for (int i = 0; i < 3; i++)
 		publish_id(7);
 	core_double_settle_all(&worker, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 07  40 02 00 07  40 02 00 07"));
 }
 
@@ -114,10 +114,10 @@ Test(mqtt_publish, a_message_that_was_not_stored_closes_and_is_never_acknowledge
 		publish_id(2);
 		core_double_settle(&worker, first + 1, GH_OK);
 		core_double_settle(&worker, first, status);
-		mqtt_pair_run(&pair);
+		engine_pair_run(&pair);
 		cr_assert(pair.got.len == 0, "%s", gh_status_name(status));
 		cr_assert(publish_ended("not_stored"), "%s", gh_status_name(status));
-		mqtt_pair_done(&pair);
+		engine_pair_done(&pair);
 		mqtt_pair_init(&pair, &worker);
 		mqtt_pair_connect(&pair, 0xc2, 60, NULL);
 		cr_assert(mqtt_pair_got(&pair, "20 02 00 00"));
@@ -130,7 +130,7 @@ Test(mqtt_publish, what_was_stored_before_a_failure_is_still_acknowledged)
 	publish_id(2);
 	core_double_settle(&worker, 0, GH_OK);
 	core_double_settle(&worker, 1, GH_UNKNOWN);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01"));
 	cr_assert(publish_ended("not_stored"));
 }
@@ -138,9 +138,9 @@ Test(mqtt_publish, what_was_stored_before_a_failure_is_still_acknowledged)
 Test(mqtt_publish, a_message_not_settled_within_record_ms_max_closes_without_an_acknowledgement)
 {
 	publish_id(1);
-	mqtt_pair_wait(&pair, worker.limits.record_ms_max - 1);
+	engine_pair_wait(&pair, worker.limits.record_ms_max - 1);
 	cr_assert(!pair.finished);
-	mqtt_pair_wait(&pair, 1);
+	engine_pair_wait(&pair, 1);
 	cr_assert(publish_ended("record_late") && pair.got.len == 0);
 	core_double_settle_all(&worker, GH_OK);
 }
@@ -148,13 +148,13 @@ Test(mqtt_publish, a_message_not_settled_within_record_ms_max_closes_without_an_
 Test(mqtt_publish, the_deadline_is_that_of_the_oldest_message)
 {
 	publish_id(1);
-	mqtt_pair_wait(&pair, 6000);
+	engine_pair_wait(&pair, 6000);
 	publish_id(2);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
-	mqtt_pair_wait(&pair, worker.limits.record_ms_max - 1);
+	engine_pair_run(&pair);
+	engine_pair_wait(&pair, worker.limits.record_ms_max - 1);
 	cr_assert(!pair.finished, "the first was in time");
-	mqtt_pair_wait(&pair, 1);
+	engine_pair_wait(&pair, 1);
 	cr_assert(publish_ended("record_late"), "the second was not");
 }
 
@@ -167,11 +167,11 @@ Test(mqtt_publish, no_room_holds_the_packet_and_stops_reading_until_there_is)
 	cr_assert(worker.submit_count == 1 && worker.record_count == 0, "asked once");
 	cr_assert(pair.held.len > 0 && pair.got.len == 0);
 	core_double_writable(worker.links);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(worker.record_count == 2 && pair.held.len == 0);
 	cr_assert(mqtt_pair_got(&pair, "d0 00"));
 	core_double_settle_all(&worker, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01  40 02 00 02"));
 }
 
@@ -181,7 +181,7 @@ Test(mqtt_publish, no_room_is_not_asked_again_before_the_core_says_so)
 	worker.submit_status = GH_AGAIN;
 	publish_id(2);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01") && worker.submit_count == 2);
 }
 
@@ -191,10 +191,10 @@ Test(mqtt_publish, no_room_for_a_packet_that_came_in_pieces_loses_nothing)
 	mqtt_packet(&bytes, 0x32, "00 1d 'devices/dev1/messages/events/' 00 01 'body'");
 	worker.submit_status = GH_AGAIN;
 	for (size_t i = 0; i < bytes.len; i++)
-		mqtt_pair_send(&pair, (gh_bytes){bytes.data + i, 1});
+		engine_pair_send(&pair, (gh_bytes){bytes.data + i, 1});
 	cr_assert(worker.submit_count == 1 && pair.held.len == 1, "the last byte stays with the wire");
 	core_double_writable(worker.links);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(worker.record_count == 1);
 	cr_assert(text_equal(gh_message_body(worker.records[0].message), text_of("body")));
 	buf_done(&bytes);
@@ -207,10 +207,10 @@ Test(mqtt_publish, at_inflight_in_max_nothing_is_read_until_something_settles)
 		publish_id(id);
 	cr_assert(worker.record_count == max, "%zu", worker.record_count);
 	core_double_settle(&worker, 1, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(worker.record_count == max, "the oldest still waits");
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(worker.record_count == max + 2);
 }
 
@@ -226,16 +226,16 @@ Test(mqtt_publish, a_client_that_is_not_read_is_not_dropped_for_its_silence)
 {
 	worker.submit_status = GH_AGAIN;
 	publish_id(1);
-	mqtt_pair_wait(&pair, 10 * 90000);
+	engine_pair_wait(&pair, 10 * 90000);
 	cr_assert(!pair.finished);
 	core_double_writable(worker.links);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(worker.record_count == 1);
 	core_double_settle_all(&worker, GH_OK);
-	mqtt_pair_run(&pair);
-	mqtt_pair_wait(&pair, 89999);
+	engine_pair_run(&pair);
+	engine_pair_wait(&pair, 89999);
 	cr_assert(!pair.finished);
-	mqtt_pair_wait(&pair, 1);
+	engine_pair_wait(&pair, 1);
 	cr_assert(publish_ended("keep_alive"));
 }
 
@@ -307,7 +307,7 @@ Test(mqtt_publish, what_may_not_be_published_closes_and_reaches_nobody)
 		mqtt_pair_packet(&pair, rows[i].first, rows[i].body);
 		cr_assert(publish_ended(rows[i].why), "%s: %s", rows[i].name, mqtt_why(pair.engine));
 		cr_assert(pair.got.len == 0, "%s is not answered", rows[i].name);
-		mqtt_pair_done(&pair);
+		engine_pair_done(&pair);
 		mqtt_pair_init(&pair, &worker);
 		mqtt_pair_connect(&pair, 0xc2, 60, NULL);
 		cr_assert(mqtt_pair_got(&pair, "20 02 00 00"));
@@ -336,7 +336,7 @@ static void publish_large(size_t body_len)
 	memset(bytes.data + bytes.len, 'b', body_len);
 	bytes.len += body_len;
 	for (size_t at = 0; at < bytes.len; at += 4096)
-		mqtt_pair_send(&pair, (gh_bytes){bytes.data + at, bytes.len - at < 4096 ? bytes.len - at : 4096});
+		engine_pair_send(&pair, (gh_bytes){bytes.data + at, bytes.len - at < 4096 ? bytes.len - at : 4096});
 	buf_done(&bytes);
 }
 
@@ -367,7 +367,7 @@ Test(mqtt_publish, must_39_twin_and_method_publishes_at_qos_1_are_acknowledged_i
 	mqtt_pair_packet(&pair, 0x30, "00 1f '$iothub/methods/res/200/?$rid=2' '{}'");
 	cr_assert(pair.got.len == 0 && !pair.finished);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01  40 02 00 02  40 02 00 03  40 02 00 04"));
 	cr_assert(worker.record_count == 1, "they are no telemetry");
 }

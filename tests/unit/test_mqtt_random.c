@@ -22,7 +22,7 @@ static uint64_t random_next(uint64_t *state)
 
 struct random_run {
 	gh_worker worker;
-	struct mqtt_pair pair;
+	struct engine_pair pair;
 	uint64_t state;
 	uint16_t sent; /* the last packet id */
 };
@@ -42,8 +42,8 @@ static void random_publish(struct random_run *run)
 		run->sent & 0xff);
 	mqtt_packet(&bytes, 0x32, body);
 	size_t cut = random_below(run, (unsigned)bytes.len);
-	mqtt_pair_send(&run->pair, (gh_bytes){bytes.data, cut});
-	mqtt_pair_send(&run->pair, (gh_bytes){bytes.data + cut, bytes.len - cut});
+	engine_pair_send(&run->pair, (gh_bytes){bytes.data, cut});
+	engine_pair_send(&run->pair, (gh_bytes){bytes.data + cut, bytes.len - cut});
 	buf_done(&bytes);
 }
 
@@ -98,10 +98,10 @@ static void random_step(struct random_run *run)
 		core_double_subscribed(worker->links, GH_OK);
 		break;
 	case 9:
-		mqtt_pair_wait(&run->pair, random_below(run, 40));
+		engine_pair_wait(&run->pair, random_below(run, 40));
 		break;
 	}
-	mqtt_pair_run(&run->pair);
+	engine_pair_run(&run->pair);
 }
 
 /* Everything that waits is let through. */
@@ -113,7 +113,7 @@ static void random_settle_down(struct random_run *run)
 		core_double_writable(worker->links);
 		core_double_subscribed(worker->links, GH_OK);
 		core_double_settle_all(worker, GH_OK);
-		mqtt_pair_run(&run->pair);
+		engine_pair_run(&run->pair);
 	}
 }
 
@@ -148,10 +148,10 @@ static void random_play(uint64_t seed)
 	cr_assert(random_acknowledged(&run->pair.got, seed) == run->sent, "seed %llu: all are acknowledged",
 		(unsigned long long)seed);
 	size_t records = run->worker.record_count;
-	mqtt_pair_hang_up(&run->pair);
+	engine_pair_hang_up(&run->pair);
 	cr_assert(run->pair.finished && run->worker.record_count == records + 1, "seed %llu: the will",
 		(unsigned long long)seed);
-	mqtt_pair_done(&run->pair);
+	engine_pair_done(&run->pair);
 	core_double_done(&run->worker);
 	free(run);
 }

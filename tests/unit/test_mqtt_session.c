@@ -8,7 +8,7 @@
 #include "transports/mqtt/mqtt_topic.h"
 
 static gh_worker worker;
-static struct mqtt_pair pair;
+static struct engine_pair pair;
 
 #define WILL "00 20 'devices/dev1/messages/events/a=1' 00 04 'gone'"
 enum { FLAGS = 0xc2, FLAGS_WILL = 0xc6, FLAGS_WILL_RETAIN = 0xe6 };
@@ -21,7 +21,7 @@ static void session_begin(void)
 
 static void session_finish(void)
 {
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	core_double_done(&worker);
 	suite_leak_check();
 }
@@ -122,14 +122,14 @@ Test(mqtt_session, suback_waits_until_the_subscription_is_durable_and_keeps_its_
 	mqtt_pair_packet(&pair, 0x82, "00 03 00 16 '$iothub/methods/POST/#' 00");
 	cr_assert(worker.subscribe_count == 1, "one change at a time");
 	core_double_subscribed(worker.links, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(pair.got.len == 0, "the publish before it is not stored yet");
 	cr_assert(worker.subscribe_count == 2);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01  90 03 00 02 00"));
 	core_double_subscribed(worker.links, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "90 03 00 03 00"));
 	cr_assert(gh_link_subscriptions(worker.links)[GH_SUB_TWIN_RESULTS] == 0, "the second change kept the first");
 }
@@ -140,7 +140,7 @@ Test(mqtt_session, a_subscription_that_could_not_be_kept_closes)
 	worker.subscribe_status = GH_AGAIN;
 	mqtt_pair_packet(&pair, 0x82, "00 02 00 12 '$iothub/twin/res/#' 00");
 	core_double_subscribed(worker.links, GH_UNAVAILABLE);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(session_ended("not_stored") && pair.got.len == 0);
 }
 
@@ -157,7 +157,7 @@ Test(mqtt_session, a_subscription_not_durable_in_time_closes)
 	session_connect(0xc0, 60);
 	worker.subscribe_status = GH_AGAIN;
 	mqtt_pair_packet(&pair, 0x82, "00 02 00 12 '$iothub/twin/res/#' 00");
-	mqtt_pair_wait(&pair, worker.limits.record_ms_max);
+	engine_pair_wait(&pair, worker.limits.record_ms_max);
 	cr_assert(session_ended("record_late"));
 }
 
@@ -185,7 +185,7 @@ Test(mqtt_session, unsubscribe_waits_until_it_is_durable)
 	mqtt_pair_packet(&pair, 0xa2, "00 02 00 12 '$iothub/twin/res/#'");
 	cr_assert(pair.got.len == 0);
 	core_double_subscribed(worker.links, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "b0 02 00 02"));
 }
 
@@ -218,11 +218,11 @@ Test(mqtt_session, must_47_silence_ends_the_connection_at_1_5_times_keep_alive)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		session_connect(FLAGS, rows[i].asked_s);
-		mqtt_pair_wait(&pair, rows[i].ms - 1);
+		engine_pair_wait(&pair, rows[i].ms - 1);
 		cr_assert(!pair.finished, "keep-alive %u", rows[i].asked_s);
-		mqtt_pair_wait(&pair, 1);
+		engine_pair_wait(&pair, 1);
 		cr_assert(session_ended("keep_alive"), "keep-alive %u", rows[i].asked_s);
-		mqtt_pair_done(&pair);
+		engine_pair_done(&pair);
 		mqtt_pair_init(&pair, &worker);
 	}
 }
@@ -231,13 +231,13 @@ Test(mqtt_session, must_47_any_packet_starts_the_silence_anew)
 {
 	session_connect(FLAGS, 60);
 	for (int i = 0; i < 20; i++) {
-		mqtt_pair_wait(&pair, 89999);
+		engine_pair_wait(&pair, 89999);
 		mqtt_pair_packet(&pair, 0xc0, "");
 		cr_assert(!pair.finished && mqtt_pair_got(&pair, "d0 00"));
 	}
-	mqtt_pair_wait(&pair, 89999);
+	engine_pair_wait(&pair, 89999);
 	cr_assert(!pair.finished);
-	mqtt_pair_wait(&pair, 1);
+	engine_pair_wait(&pair, 1);
 	cr_assert(session_ended("keep_alive"));
 }
 
@@ -245,12 +245,12 @@ Test(mqtt_session, must_47_silence_counts_from_a_late_answer_of_the_core)
 {
 	worker.open_status = GH_AGAIN;
 	mqtt_pair_connect(&pair, FLAGS, 10, NULL);
-	mqtt_pair_wait(&pair, 20000);
+	engine_pair_wait(&pair, 20000);
 	core_double_opened(worker.links, GH_OK, false);
-	mqtt_pair_run(&pair);
-	mqtt_pair_wait(&pair, 14999);
+	engine_pair_run(&pair);
+	engine_pair_wait(&pair, 14999);
 	cr_assert(!pair.finished);
-	mqtt_pair_wait(&pair, 1);
+	engine_pair_wait(&pair, 1);
 	cr_assert(session_ended("keep_alive"));
 }
 
@@ -259,13 +259,13 @@ Test(mqtt_session, a_busy_connection_does_not_move_its_deadline_per_packet)
 	session_connect(FLAGS, 60);
 	session_telemetry();
 	core_double_settle_all(&worker, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	uint64_t deadline = pair.deadline_ms;
 	for (int i = 0; i < 100; i++) {
-		mqtt_pair_wait(&pair, 10);
+		engine_pair_wait(&pair, 10);
 		session_telemetry();
 		core_double_settle_all(&worker, GH_OK);
-		mqtt_pair_run(&pair);
+		engine_pair_run(&pair);
 		cr_assert(pair.deadline_ms == deadline);
 	}
 }
@@ -275,7 +275,7 @@ Test(mqtt_session, a_busy_connection_does_not_move_its_deadline_per_packet)
 Test(mqtt_session, must_46_a_lost_socket_publishes_the_will)
 {
 	session_connect(FLAGS_WILL, 60);
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	cr_assert(session_ended("peer_closed") && session_will_was_published());
 	cr_assert(session_property(0, "mqtt-retain").data == NULL);
 }
@@ -283,7 +283,7 @@ Test(mqtt_session, must_46_a_lost_socket_publishes_the_will)
 Test(mqtt_session, must_46_a_retained_will_says_so)
 {
 	session_connect(FLAGS_WILL_RETAIN, 60);
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	cr_assert(session_will_was_published());
 	cr_assert(text_equal(session_property(0, "mqtt-retain"), text_of("true")));
 }
@@ -291,7 +291,7 @@ Test(mqtt_session, must_46_a_retained_will_says_so)
 Test(mqtt_session, must_46_silence_publishes_the_will)
 {
 	session_connect(FLAGS_WILL, 60);
-	mqtt_pair_wait(&pair, 90000);
+	engine_pair_wait(&pair, 90000);
 	cr_assert(session_ended("keep_alive") && session_will_was_published());
 }
 
@@ -306,7 +306,7 @@ Test(mqtt_session, must_46_disconnect_drops_the_will)
 {
 	session_connect(FLAGS_WILL, 60);
 	mqtt_pair_packet(&pair, 0xe0, "");
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	cr_assert(session_ended("disconnect") && worker.submit_count == 0);
 }
 
@@ -316,7 +316,7 @@ Test(mqtt_session, nothing_behind_disconnect_is_looked_at)
 	session_connect(FLAGS_WILL, 60);
 	mqtt_packet(&bytes, 0xe0, "");
 	mqtt_packet(&bytes, 0x30, "00 1d 'devices/dev1/messages/events/' 'body'");
-	mqtt_pair_send(&pair, buf_bytes(&bytes));
+	engine_pair_send(&pair, buf_bytes(&bytes));
 	cr_assert(session_ended("disconnect") && worker.submit_count == 0 && pair.held.len == 0);
 	buf_done(&bytes);
 }
@@ -324,7 +324,7 @@ Test(mqtt_session, nothing_behind_disconnect_is_looked_at)
 Test(mqtt_session, an_engine_freed_while_open_publishes_the_will)
 {
 	session_connect(FLAGS_WILL, 60);
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	cr_assert(session_will_was_published());
 	mqtt_pair_init(&pair, &worker);
 }
@@ -333,11 +333,11 @@ Test(mqtt_session, a_will_that_finds_no_room_waits_for_it)
 {
 	session_connect(FLAGS_WILL, 60);
 	worker.submit_status = GH_AGAIN;
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	cr_assert(!pair.finished && worker.record_count == 0);
-	mqtt_pair_wait(&pair, 1000);
+	engine_pair_wait(&pair, 1000);
 	core_double_writable(worker.links);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(session_ended("peer_closed") && session_will_was_published());
 }
 
@@ -346,9 +346,9 @@ Test(mqtt_session, a_will_that_never_finds_room_does_not_keep_the_connection)
 	session_connect(FLAGS_WILL, 60);
 	worker.submit_status = GH_AGAIN;
 	session_telemetry();
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	cr_assert(!pair.finished && worker.submit_count == 1, "not asked again before the core says so");
-	mqtt_pair_wait(&pair, worker.limits.record_ms_max);
+	engine_pair_wait(&pair, worker.limits.record_ms_max);
 	cr_assert(session_ended("peer_closed") && core_double_links_open(&worker) == 0);
 }
 
@@ -370,10 +370,10 @@ Test(mqtt_session, must_36_taken_over_closes_and_publishes_the_will_but_no_will_
 		size_t records = worker.record_count;
 		session_connect(FLAGS_WILL, 60);
 		core_double_revoke(worker.links, rows[i].why);
-		mqtt_pair_run(&pair);
+		engine_pair_run(&pair);
 		cr_assert(pair.finished && pair.got.len == 0, "%s", gh_status_name(rows[i].why));
 		cr_assert(worker.record_count == records + rows[i].will, "%s", gh_status_name(rows[i].why));
-		mqtt_pair_done(&pair);
+		engine_pair_done(&pair);
 		mqtt_pair_init(&pair, &worker);
 	}
 }
@@ -385,7 +385,7 @@ Test(mqtt_session, threat_33_a_revoked_link_with_a_will_and_a_full_core_ends_at_
 	worker.submit_status = GH_AGAIN;
 	session_telemetry();
 	core_double_revoke(worker.links, GH_TAKEN_OVER);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(session_ended("taken_over") && core_double_links_open(&worker) == 0);
 }
 
@@ -393,9 +393,9 @@ Test(mqtt_session, threat_33_a_link_revoked_while_its_will_waits_ends)
 {
 	session_connect(FLAGS_WILL, 60);
 	worker.submit_status = GH_AGAIN;
-	mqtt_pair_hang_up(&pair);
+	engine_pair_hang_up(&pair);
 	core_double_revoke(worker.links, GH_DISABLED);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(pair.finished && worker.record_count == 0);
 }
 
@@ -406,11 +406,11 @@ Test(mqtt_session, a_drained_connection_answers_what_it_took_and_publishes_its_w
 	session_connect(FLAGS_WILL, 60);
 	session_telemetry();
 	pair.engine->ops->drain(pair.engine, pair.now_ms);
-	mqtt_pair_turn(&pair);
+	engine_pair_turn(&pair);
 	session_telemetry();
 	cr_assert(!pair.finished && worker.record_count == 1, "nothing new is taken");
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(mqtt_pair_got(&pair, "40 02 00 01"));
 	cr_assert(session_ended("drained") && worker.record_count == 2);
 }
@@ -420,23 +420,23 @@ Test(mqtt_session, a_drained_connection_waits_for_messages_without_an_answer_too
 	session_connect(FLAGS, 60);
 	mqtt_pair_packet(&pair, 0x30, "00 1d 'devices/dev1/messages/events/' 'body'");
 	pair.engine->ops->drain(pair.engine, pair.now_ms);
-	mqtt_pair_turn(&pair);
+	engine_pair_turn(&pair);
 	cr_assert(!pair.finished);
 	core_double_settle(&worker, 0, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(session_ended("drained"));
 }
 
 Test(mqtt_session, an_idle_or_unborn_connection_drains_at_once)
 {
 	pair.engine->ops->drain(pair.engine, pair.now_ms);
-	mqtt_pair_turn(&pair);
+	engine_pair_turn(&pair);
 	cr_assert(session_ended("drained"));
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	mqtt_pair_init(&pair, &worker);
 	session_connect(FLAGS, 60);
 	pair.engine->ops->drain(pair.engine, pair.now_ms);
-	mqtt_pair_turn(&pair);
+	engine_pair_turn(&pair);
 	cr_assert(session_ended("drained"));
 }
 
@@ -449,11 +449,11 @@ Test(mqtt_session, threat_39_a_client_that_fetches_nothing_is_not_read_beyond_ou
 	for (int i = 0; i < 50000; i++)
 		mqtt_packet(&pings, 0xc0, "");
 	pair.reading = false;
-	mqtt_pair_send(&pair, buf_bytes(&pings));
+	engine_pair_send(&pair, buf_bytes(&pings));
 	cr_assert(pair.engine->ops->output(pair.engine).len == worker.limits.mqtt_output_bytes_max);
 	cr_assert(pair.held.len == pings.len - worker.limits.mqtt_output_bytes_max);
 	pair.reading = true;
-	mqtt_pair_turn(&pair);
+	engine_pair_turn(&pair);
 	cr_assert(pair.got.len == 100000 && pair.held.len == 0);
 	buf_done(&pings);
 }
@@ -479,9 +479,9 @@ Test(mqtt_session, a_connection_that_fell_silent_gives_its_memory_back)
 	for (int i = 0; i < 40; i++)
 		session_telemetry();
 	core_double_settle_all(&worker, GH_OK);
-	mqtt_pair_run(&pair);
+	engine_pair_run(&pair);
 	cr_assert(session_inside()->answers.ring && session_inside()->out.data);
-	mqtt_pair_wait(&pair, worker.limits.record_ms_max);
+	engine_pair_wait(&pair, worker.limits.record_ms_max);
 	cr_assert(!session_inside()->answers.ring && !session_inside()->out.data && !session_inside()->in.data);
 }
 
@@ -496,12 +496,12 @@ Test(mqtt_session, an_engine_may_be_freed_at_any_moment)
 {
 	pair.engine->ops->free(NULL);
 	static const uint8_t part[] = {0x10, 0x20, 0x00};
-	mqtt_pair_send(&pair, (gh_bytes){part, sizeof part});
-	mqtt_pair_done(&pair);
+	engine_pair_send(&pair, (gh_bytes){part, sizeof part});
+	engine_pair_done(&pair);
 	mqtt_pair_init(&pair, &worker);
 	worker.open_status = GH_AGAIN;
 	mqtt_pair_connect(&pair, FLAGS_WILL, 60, WILL);
-	mqtt_pair_done(&pair);
+	engine_pair_done(&pair);
 	cr_assert(core_double_links_open(&worker) == 0);
 	mqtt_pair_init(&pair, &worker);
 }
