@@ -56,7 +56,7 @@ struct rest_exchange;
 struct rest_ops {
 	/* An exchange that said REST_WAIT is answered. */
 	void (*answered)(struct rest_exchange *exchange);
-	/* One that said REST_BLOCKED may run again; so may the others that did. */
+	/* One that said REST_BLOCKED may run again, and after it the others that did. */
 	void (*writable)(struct rest_exchange *exchange);
 };
 
@@ -67,9 +67,11 @@ struct rest_conn {
 	const char *transport; /* "https": for the log */
 	const struct rest_ops *ops;
 	struct rest_link *links; /* most recently used first */
-	struct rest_exchange *waiting; /* those that said REST_WAIT, oldest first */
-	struct rest_exchange *waiting_last;
 	size_t link_count;
+	bool link_done; /* one of them is to be closed */
+	/* Those that said REST_WAIT or REST_BLOCKED, oldest first. */
+	struct rest_exchange *waiting;
+	struct rest_exchange *waiting_last;
 };
 
 /* One request.  Zeroed by the engine before rest_begin; body_max is for the engine to read, the rest is rest.c's. */
@@ -81,8 +83,9 @@ struct rest_exchange {
 	struct rest_link *link;
 	struct rest_send *send;
 	struct rest_batch *batch;
+	size_t batch_next; /* the first message not handed over yet */
 	gh_call *call;
-	struct rest_text *texts; /* what the answer borrows */
+	struct rest_text *texts;           /* what the answer borrows */
 	struct rest_exchange *next, *prev; /* in conn->waiting */
 	struct rest_answer answer;
 	enum rest_step step;
@@ -97,8 +100,8 @@ enum rest_step rest_run(struct rest_exchange *x, const struct rest_request *requ
 
 /* The engine refuses a request itself (it is no request, too large, too slow): x needs no rest_begin, but may have had
  * one that gave REST_BODY.  http: 0 = as the table says, else the HTTP status.  Gives REST_ANSWERED. */
-enum rest_step rest_refuse(
-	struct rest_exchange *x, struct rest_conn *conn, uint16_t http, gh_status status, const char *code, const char *text);
+enum rest_step rest_refuse(struct rest_exchange *x, struct rest_conn *conn, uint16_t http, gh_status status,
+	const char *code, const char *text);
 
 /* Borrowed until rest_end. */
 const struct rest_answer *rest_answer(const struct rest_exchange *x);

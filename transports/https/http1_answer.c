@@ -1,0 +1,79 @@
+#include "transports/https/http1_answer.h"
+
+#include "src/base/text.h"
+#include "transports/https/http_date.h"
+
+#include <stdio.h>
+
+static const struct {
+	uint16_t status;
+	const char *reason;
+} answer_reasons[] = {
+	{200, "OK"},
+	{204, "No Content"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{417, "Expectation Failed"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{503, "Service Unavailable"},
+	{505, "HTTP Version Not Supported"},
+};
+
+static const char *answer_reason(uint16_t status)
+{
+	for (size_t i = 0; i < sizeof answer_reasons / sizeof *answer_reasons; i++)
+		if (answer_reasons[i].status == status)
+			return answer_reasons[i].reason;
+	return "";
+}
+
+static void answer_put_text(struct buf *out, const char *text)
+{
+	buf_append(out, text, strlen(text));
+}
+
+static void answer_put_field(struct buf *out, gh_bytes name, gh_bytes value)
+{
+	buf_append(out, name.data, name.len);
+	answer_put_text(out, ": ");
+	buf_append(out, value.data, value.len);
+	answer_put_text(out, "\r\n");
+}
+
+void http1_answer_put(struct buf *out, const struct rest_answer *answer, const struct http1_manner *manner)
+{
+	char line[64], date[HTTP_DATE_SIZE];
+	http_date(manner->wall_ms, date);
+	snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\ndate: ", answer->status, answer_reason(answer->status));
+	answer_put_text(out, line);
+	answer_put_text(out, date);
+	answer_put_text(out, "\r\n");
+	for (size_t i = 0; i < answer->field_count; i++)
+		answer_put_field(out, answer->fields[i].name, answer->fields[i].value);
+	if (answer->status != 204) {
+		snprintf(line, sizeof line, "content-length: %zu\r\n", answer->body.len);
+		answer_put_text(out, line);
+	}
+	if (!manner->keep_alive || manner->old)
+		answer_put_text(out, manner->keep_alive ? "connection: keep-alive\r\n" : "connection: close\r\n");
+	answer_put_text(out, "\r\n");
+	if (answer->status != 204 && !manner->head_only && answer->body.len)
+		buf_append(out, answer->body.data, answer->body.len);
+}
+
+void http1_answer_put_continue(struct buf *out)
+{
+	answer_put_text(out, "HTTP/1.1 100 Continue\r\n\r\n");
+}
