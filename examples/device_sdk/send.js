@@ -1,33 +1,39 @@
 // send.js - a device with the unmodified Azure IoT device SDK.
 //
-//     npm ci && NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [COUNT]
+//     npm ci && NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [PROTOCOL [COUNT [PORT]]]
 //
-// Nothing here knows Gatehouse: a connection string of the hub and trust in its certificate are all it takes.
+// PROTOCOL is mqtt or http.  Nothing here knows Gatehouse: a connection string of the hub and trust in its certificate are
+// all it takes; a port other than 443 needs an agent of its own, because the SDK has no place for it.
 'use strict';
+const https = require('https');
 const { Client, Message } = require('azure-iot-device');
+const { Http } = require('azure-iot-device-http');
 const { Mqtt } = require('azure-iot-device-mqtt');
 
-async function main(connectionString, count) {
-  const client = Client.fromConnectionString(connectionString, Mqtt);
+const PROTOCOLS = { mqtt: Mqtt, http: Http };
+
+async function main(connectionString, protocol, count, port) {
+  const client = Client.fromConnectionString(connectionString, PROTOCOLS[protocol]);
+  if (protocol === 'http') await client.setOptions({ http: { agent: new https.Agent({ port, keepAlive: true }) } });
   await client.open();
   for (let number = 0; number < count; number++) {
     const message = new Message(JSON.stringify({ humidity: 40 + number }));
-    message.messageId = `sdk-${number}`;
+    message.messageId = `sdk-${protocol}-${number}`;
     message.contentType = 'application/json';
     message.contentEncoding = 'utf-8';
-    message.properties.add('via', 'azure-iot-device');
+    message.properties.add('via', `azure-iot-device, ${protocol}`);
     await client.sendEvent(message); // resolves on the acknowledgement: the message is on disk
   }
   await client.close();
-  console.log(`azure-iot-device: ${count} messages acknowledged`);
+  console.log(`azure-iot-device, ${protocol}: ${count} messages acknowledged`);
 }
 
-const [connectionString, count = '3'] = process.argv.slice(2);
-if (!connectionString) {
-  console.error('usage: NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [COUNT]');
+const [connectionString, protocol = 'mqtt', count = '3', port = '443'] = process.argv.slice(2);
+if (!connectionString || !PROTOCOLS[protocol]) {
+  console.error('usage: NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [mqtt|http [COUNT [PORT]]]');
   process.exit(2);
 }
-main(connectionString, Number(count)).catch((error) => {
-  console.error(`azure-iot-device: ${error.name}: ${error.message}`);
+main(connectionString, protocol, Number(count), Number(port)).then(() => process.exit(0), (error) => {
+  console.error(`azure-iot-device, ${protocol}: ${error.name}: ${error.message}`);
   process.exit(1);
 });
