@@ -3,9 +3,11 @@
 #include "src/backends/embedded.h"
 #include "transports/mqtt/mqtt.h"
 
+static const gh_transport *const builtin_mqtt[] = {&mqtt_transport, NULL};
+
 const struct builtin builtin = {
 	.store = &embedded_store,
 	.backend = &embedded_queue,
-	.mqtt = &mqtt_transport,
+	.mqtt = builtin_mqtt,
 	.recovery = embedded_store_recovery,
 };

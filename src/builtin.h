@@ -9,7 +9,9 @@
 struct builtin {
 	const gh_store_ops *store;
 	const gh_backend_ops *backend;
-	const gh_transport *mqtt;
+	/* The transports of each kind of listener: NULL-terminated, the first for who selects no ALPN name, later ones
+	 * preferred to earlier ones by those who do. */
+	const gh_transport *const *mqtt;
 	/* What recovery found when the store was opened, "" = nothing; borrowed from the store. */
 	const char *(*recovery)(const gh_store *store);
 };

@@ -7,6 +7,7 @@
 #include "src/place.h"
 #include "src/core/core.h"
 #include "src/gateway_worker.h"
+#include "src/io/alpn.h"
 #include "src/io/listener.h"
 #include "src/io/loop.h"
 
@@ -144,9 +145,10 @@ static gh_status gateway_listen_on(struct gateway *g, const char *address, uint1
 {
 	bool both = strcmp(address, "localhost") == 0;
 	struct listener_config mqtt = {
+		.name = "mqtt",
 		.address = both ? "127.0.0.1" : address,
 		.port = port,
-		.transport = builtin.mqtt,
+		.transports = builtin.mqtt,
 		.limits = &g->config->limits,
 		.log = g->log,
 	};
@@ -169,12 +171,14 @@ static gh_status gateway_listen_on(struct gateway *g, const char *address, uint1
 static gh_status gateway_listen(struct gateway *g, gh_error *ret_err)
 {
 	const struct config *config = g->config;
+	const char *alpn[ALPN_NAMES_MAX + 1];
+	alpn_names(builtin.mqtt, alpn);
 	struct tls_config tls = {
 		.certificate_file = config->tls.certificate_file,
 		.key_file = config->tls.key_file,
 		.certificate_file_2 = config->tls.second_certificate_file,
 		.key_file_2 = config->tls.second_key_file,
-		.alpn = builtin.mqtt->alpn,
+		.alpn = alpn,
 	};
 	gh_status status = tls_context_new(&tls, &g->tls, ret_err);
 	if (status != GH_OK)

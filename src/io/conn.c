@@ -11,6 +11,7 @@
 #include "src/io/conn.h"
 
 #include "src/base/take.h"
+#include "src/io/alpn.h"
 #include "src/io/stash.h"
 
 #include <assert.h>
@@ -70,8 +71,8 @@ static void conn_log(struct conn *c, const char *event, const char *reason, uint
 {
 	uint64_t skipped;
 	if (throttle_pass(&c->env->failures, CONN_LINES_PER_SECOND, now_ms, &skipped))
-		log_event(c->env->log, LOG_INFO, event, "transport=%s peer=%s port=%u reason=\"%s\" skipped=%llu",
-			c->env->transport->name, c->address, (unsigned)c->port, reason, (unsigned long long)skipped);
+		log_event(c->env->log, LOG_INFO, event, "listener=%s peer=%s port=%u reason=\"%s\" skipped=%llu",
+			c->env->name, c->address, (unsigned)c->port, reason, (unsigned long long)skipped);
 }
 
 static void conn_break(struct conn *c, const char *reason, uint64_t now_ms)
@@ -232,7 +233,8 @@ static void conn_handshake(struct conn *c, uint64_t now_ms)
 	tls_context_unref(GH_TAKE(c->tls));
 	c->state = CONN_OPEN;
 	c->limit_at = 0;
-	c->engine = env->transport->engine_new(env->worker, &c->wire, now_ms);
+	const gh_transport *transport = alpn_transport(env->transports, tls_conn_alpn(c->ssl));
+	c->engine = transport->engine_new(env->worker, &c->wire, now_ms);
 	if (!c->engine)
 		conn_break(c, "no memory", now_ms);
 }

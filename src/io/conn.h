@@ -20,7 +20,8 @@ struct conn;
 struct conn_env {
 	struct loop *loop;
 	struct gh_worker *worker;
-	const gh_transport *transport;
+	const char *name;                      /* the listener's, for the log */
+	const gh_transport *const *transports; /* told apart as alpn.h has it */
 	const gh_limits *limits;
 	const struct log *log;
 	/* A connection of this client is gone. */

@@ -17,7 +17,7 @@ enum { LISTENER_LINES_PER_SECOND = 1 };
 struct listener_group {
 	struct listener_config config; /* its address text is not kept */
 	struct socket_address address; /* with the port that was picked */
-	char flag[32];                 /* the option that names the port */
+	char flag[64];                 /* what names the port, on the command line and in the configuration */
 	atomic_int reserved_fd;        /* keeps the port until the first worker takes it; -1 = taken */
 	atomic_uint listeners;
 	pthread_mutex_t lock; /* over tls */
@@ -43,7 +43,7 @@ gh_status listener_group_new(const struct listener_config *config, struct tls_co
 	if (!group)
 		return gh_fail(ret_err, GH_NO_MEMORY, NULL, "out of memory");
 	group->config = *config;
-	snprintf(group->flag, sizeof group->flag, "--%s-port", config->transport->name);
+	snprintf(group->flag, sizeof group->flag, "--%s-port or listeners.%s.port", config->name, config->name);
 	int fd;
 	gh_status status;
 	if (!socket_address_parse(config->address, config->port, &group->address))
@@ -121,8 +121,8 @@ static void listener_refuse(
 	if (!throttle_pass(&listener->refused, LISTENER_LINES_PER_SECOND, now_ms, &skipped))
 		return;
 	socket_address_text(address, text);
-	log_event(listener->env.log, LOG_WARNING, "connection_refused", "transport=%s peer=%s reason=%s count=%llu",
-		listener->env.transport->name, text, reason, (unsigned long long)skipped + 1);
+	log_event(listener->env.log, LOG_WARNING, "connection_refused", "listener=%s peer=%s reason=%s count=%llu",
+		listener->env.name, text, reason, (unsigned long long)skipped + 1);
 }
 
 static void listener_take(struct listener *listener, int fd, const struct socket_address *address, uint64_t now_ms)
@@ -151,8 +151,8 @@ static void listener_pause(struct listener *listener, int error, uint64_t now_ms
 	loop_watch_set(listener->watch, 0);
 	loop_timer_set(listener->env.loop, &listener->pause, now_ms + listener->env.limits->accept_pause_ms_max);
 	if (throttle_pass(&listener->refused, LISTENER_LINES_PER_SECOND, now_ms, &skipped))
-		log_event(listener->env.log, LOG_WARNING, "accept_paused", "transport=%s reason=\"%s\" count=%llu",
-			listener->env.transport->name, strerror(error), (unsigned long long)skipped + 1);
+		log_event(listener->env.log, LOG_WARNING, "accept_paused", "listener=%s reason=\"%s\" count=%llu",
+			listener->env.name, strerror(error), (unsigned long long)skipped + 1);
 }
 
 static void listener_resume(struct loop_timer *timer, uint64_t now_ms)
@@ -210,7 +210,8 @@ gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worke
 	listener->pause.fire = listener_resume;
 	listener->env = (struct conn_env){.loop = loop,
 		.worker = worker,
-		.transport = group->config.transport,
+		.name = group->config.name,
+		.transports = group->config.transports,
 		.limits = group->config.limits,
 		.log = group->config.log,
 		.gone = listener_gone};

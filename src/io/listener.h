@@ -1,4 +1,4 @@
-/* listener.h - accepts on one address for one worker; port or ALPN says which transport's engine is put on top.
+/* listener.h - accepts on one address for one worker; the ALPN name says which of its transports' engines is put on top.
  *
  * The sockets of all workers share the port through SO_REUSEPORT; because a second program could share it silently as
  * well, listener_probe binds without that option first.
@@ -17,9 +17,10 @@
 struct listener_group;
 
 struct listener_config {
+	const char *name;    /* "mqtt": its key in the configuration, its option --mqtt-port; not copied */
 	const char *address; /* "127.0.0.1", "::", "0.0.0.0" */
 	uint16_t port;       /* 0 = pick a free one */
-	const gh_transport *transport;
+	const gh_transport *const *transports; /* as alpn.h has it; the TLS context answers with their names */
 	const gh_limits *limits;
 	const struct log *log;
 };

@@ -95,7 +95,8 @@ gh_status socket_refuse(const struct socket_address *address, const char *flag, 
 	snprintf(where, sizeof where, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text, port);
 	switch (error) {
 	case EADDRINUSE:
-		return gh_fail(ret_err, GH_EXISTS, "port_in_use", "%s: already in use by another program", where);
+		return gh_fail(ret_err, GH_EXISTS, "port_in_use",
+			"%s: already in use by another program: choose another port (%s)", where, flag);
 	case EACCES:
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "port_not_allowed",
 			"%s: not allowed for this user: choose a port above "

@@ -34,7 +34,7 @@ void socket_address_text(const struct socket_address *address, char ret_text[INE
 void socket_address_client(const struct socket_address *address, struct socket_client *ret_client);
 
 /* A listening socket that shares its port with our own others.  With port 0 a free one is picked; ask for it with
- * socket_port.  `probe`: refused when anybody has the port already.  `flag` is the option that names another port. */
+ * socket_port.  `probe`: refused when anybody has the port already.  `flag` is what names another port. */
 gh_status socket_listen(
 	const struct socket_address *address, bool probe, const char *flag, int *ret_fd, gh_error *ret_err);
 uint16_t socket_port(int fd);

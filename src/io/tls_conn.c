@@ -147,6 +147,14 @@ const char *tls_conn_server_name(SSL *ssl)
 	return name ? name : "";
 }
 
+gh_bytes tls_conn_alpn(SSL *ssl)
+{
+	const unsigned char *name;
+	unsigned len;
+	SSL_get0_alpn_selected(ssl, &name, &len);
+	return (gh_bytes){name, len};
+}
+
 size_t tls_conn_certificate(SSL *ssl, uint8_t **ret_der)
 {
 	X509 *leaf = SSL_get0_peer_certificate(ssl);

@@ -47,6 +47,8 @@ void tls_conn_end(SSL *ssl);
 const char *tls_conn_reason(void);
 /* "" when the client sent none; borrowed. */
 const char *tls_conn_server_name(SSL *ssl);
+/* The ALPN name that the handshake selected, empty when none; borrowed. */
+gh_bytes tls_conn_alpn(SSL *ssl);
 /* The client's leaf as DER, to be freed by the caller; 0 when there is none. */
 size_t tls_conn_certificate(SSL *ssl, uint8_t **ret_der);
 

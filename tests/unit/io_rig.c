@@ -2,6 +2,7 @@
 #include "tests/unit/io_rig.h"
 
 #include "src/base/take.h"
+#include "src/io/alpn.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -103,7 +104,7 @@ static const gh_engine_ops rig_engine_ops = {rig_engine_input, rig_engine_input_
 	rig_engine_output_done, rig_engine_tick, rig_engine_finished, rig_engine_drain, rig_engine_free};
 
 /* The rig itself passes as the worker: the io modules only hand that pointer on. */
-static gh_engine *rig_engine_new(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
+static gh_engine *rig_engine_make(const char *made_by, struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
 {
 	struct rig *rig = (struct rig *)(void *)worker;
 	struct rig_engine *e = calloc(1, sizeof *e);
@@ -117,6 +118,7 @@ static gh_engine *rig_engine_new(struct gh_worker *worker, gh_wire *wire, uint64
 	e->next = rig->engines;
 	rig->engines = e;
 	rig->made++;
+	rig->made_by = made_by;
 	rig->peer = wire->ops->peer(wire);
 	cr_assert(rig->peer.certificate_len <= sizeof rig->peer_der);
 	if (rig->peer.certificate)
@@ -132,7 +134,31 @@ void rig_engine_say(struct rig_engine *e, const void *data, size_t len)
 	e->wire->ops->wake(e->wire);
 }
 
-static const gh_transport rig_transport = {.name = "rig", .engine_new = rig_engine_new};
+static gh_engine *rig_plain_new(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
+{
+	return rig_engine_make("rig", worker, wire, now_ms);
+}
+
+static gh_engine *rig_http1_new(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
+{
+	return rig_engine_make("http/1.1", worker, wire, now_ms);
+}
+
+static gh_engine *rig_h2_new(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
+{
+	return rig_engine_make("h2", worker, wire, now_ms);
+}
+
+static gh_engine *rig_mqtt_new(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
+{
+	return rig_engine_make("mqtt", worker, wire, now_ms);
+}
+
+#define RIG_ALPN(name) ((const char *const[]){name, NULL})
+static const gh_transport rig_plain = {.name = "rig", .engine_new = rig_plain_new};
+const gh_transport rig_http1 = {.name = "https", .alpn = RIG_ALPN("http/1.1"), .engine_new = rig_http1_new};
+const gh_transport rig_h2 = {.name = "https", .alpn = RIG_ALPN("h2"), .engine_new = rig_h2_new};
+const gh_transport rig_mqtt = {.name = "mqtt", .alpn = RIG_ALPN("mqtt"), .engine_new = rig_mqtt_new};
 
 /* ---- the rig ---- */
 
@@ -196,15 +222,32 @@ void rig_tls(struct rig *rig, const char *certificate, const char *key, const ch
 	cr_assert_eq(tls_context_new(&config, &rig->tls, &err), GH_OK, "%s", err.text);
 }
 
-void rig_listen(struct rig *rig)
+static void rig_listen_on(struct rig *rig, const gh_transport *const *transports)
 {
-	struct listener_config config = {
-		.address = "127.0.0.1", .transport = &rig_transport, .limits = &rig->limits, .log = &rig->log};
+	struct listener_config config = {.name = "rig",
+		.address = "127.0.0.1",
+		.transports = transports,
+		.limits = &rig->limits,
+		.log = &rig->log};
 	gh_error err = {0};
 	cr_assert_eq(listener_group_new(&config, rig->tls, &rig->group, &err), GH_OK, "%s", err.text);
 	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, &rig->listener, &err), GH_OK, "%s",
 		err.text);
 	cr_assert(listener_group_port(rig->group) != 0);
+}
+
+void rig_listen(struct rig *rig)
+{
+	static const gh_transport *const plain[] = {&rig_plain, NULL};
+	rig_listen_on(rig, plain);
+}
+
+void rig_listen_with(struct rig *rig, const gh_transport *const *transports)
+{
+	const char *names[ALPN_NAMES_MAX + 1];
+	alpn_names(transports, names);
+	rig_tls(rig, "server.pem", "server.key", NULL, NULL, names);
+	rig_listen_on(rig, transports);
 }
 
 static void rig_remove_dir(const char *dir)
@@ -316,6 +359,30 @@ void rig_client_certificate(SSL_CTX *ctx, uint8_t ret_der[4096], size_t *ret_len
 }
 
 /* ---- the client ---- */
+
+void rig_client_alpn(SSL_CTX *ctx, const char *names)
+{
+	uint8_t wire[256];
+	unsigned len = 0;
+	for (const char *at = names; *at;) {
+		size_t n = strcspn(at, ",");
+		cr_assert(len + 1 + n <= sizeof wire);
+		wire[len++] = (uint8_t)n;
+		memcpy(wire + len, at, n);
+		len += (unsigned)n;
+		at += n + 1;
+	}
+	if (len > 0)
+		cr_assert_eq(SSL_CTX_set_alpn_protos(ctx, wire, len), 0);
+}
+
+gh_bytes rig_client_selected(const struct rig_client *client)
+{
+	const uint8_t *name;
+	unsigned len;
+	SSL_get0_alpn_selected(client->ssl, &name, &len);
+	return (gh_bytes){name, len};
+}
 
 void rig_connect(struct rig *rig, struct rig_client *client, SSL_CTX *ctx, const char *from)
 {

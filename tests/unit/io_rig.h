@@ -45,7 +45,8 @@ struct rig {
 	unsigned made, freed;
 	size_t budget; /* of new engines */
 	bool echo;
-	gh_peer peer; /* of the newest engine, at its start */
+	const char *made_by; /* the newest engine: "rig", or the ALPN name of its transport */
+	gh_peer peer;        /* of that engine, at its start */
 	uint8_t peer_der[4096];
 	char peer_name[256];
 	char peer_address[64];
@@ -62,11 +63,16 @@ struct rig_client {
 	bool reset;
 };
 
+/* Transports with the ALPN names of real ones; their engines differ in rig->made_by only. */
+extern const gh_transport rig_http1, rig_h2, rig_mqtt;
+
 /* Certificates, a TLS context and a loop; limits may be changed before rig_listen. */
 void rig_init(struct rig *rig);
 void rig_tls(struct rig *rig, const char *certificate, const char *key, const char *certificate_2, const char *key_2,
 	const char *const *alpn);
 void rig_listen(struct rig *rig);
+/* Listens with these transports, and a TLS context that has their names. */
+void rig_listen_with(struct rig *rig, const gh_transport *const *transports);
 void rig_done(struct rig *rig);
 void rig_path(const struct rig *rig, const char *name, char ret_path[128]);
 /* Turns the loop once, moves the client's bytes (NULL = none) and waits up to a millisecond for more. */
@@ -85,6 +91,11 @@ SSL_CTX *rig_client_ctx(const struct rig *rig);
 void rig_client_certificate(SSL_CTX *ctx, uint8_t ret_der[4096], size_t *ret_len);
 /* Writes a fresh self-signed certificate ("RSA" or "EC") and its key below rig->dir. */
 void rig_write_pair(const struct rig *rig, const char *kind, const char *certificate, const char *key);
+
+/* Names, each followed by a comma: "h2,http/1.1,"; "" = offers none. */
+void rig_client_alpn(SSL_CTX *ctx, const char *names);
+/* What the server selected; empty = it did not answer. */
+gh_bytes rig_client_selected(const struct rig_client *client);
 
 void rig_connect(struct rig *rig, struct rig_client *client, SSL_CTX *ctx, const char *from);
 /* Whether the handshake worked, and the server made an engine for it. */

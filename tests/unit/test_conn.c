@@ -132,6 +132,43 @@ Test(conn, many_wakes_of_one_turn_are_one_record)
 	conn_test_done(&t);
 }
 
+/* ---- which engine ---- */
+
+/* Device contract 1.2: h2 and http/1.1 are selected when offered, anything else gets no answer and what all speak. */
+Test(conn, must_02_the_selected_alpn_name_picks_the_engine_and_none_means_the_first)
+{
+	static const gh_transport *const https[] = {&rig_http1, &rig_h2, NULL}, *const mqtt[] = {&rig_mqtt, NULL};
+	static const struct {
+		const gh_transport *const *transports;
+		const char *offered, *selected, *made_by;
+	} rows[] = {
+		{https, "", "", "http/1.1"},
+		{https, "http/1.1,", "http/1.1", "http/1.1"},
+		{https, "h2,", "h2", "h2"},
+		{https, "h2,http/1.1,", "h2", "h2"},
+		{https, "http/1.1,h2,", "h2", "h2"},
+		{https, "spdy/1,mqtt,H2,h2c,http/1.0,", "", "http/1.1"},
+		{https, "spdy/1,http/1.1,", "http/1.1", "http/1.1"},
+		{mqtt, "", "", "mqtt"},
+		{mqtt, "amqp,mqtt,", "mqtt", "mqtt"},
+		{mqtt, "h2,http/1.1,", "", "mqtt"},
+	};
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+		struct conn_test t = {0};
+		rig_init(&t.rig);
+		rig_listen_with(&t.rig, rows[i / 2].transports);
+		t.ctx = rig_client_ctx(&t.rig);
+		SSL_CTX_set_max_proto_version(t.ctx, versions[i % 2]);
+		rig_client_alpn(t.ctx, rows[i / 2].offered);
+		rig_open(&t.rig, &t.client, t.ctx);
+		cr_assert(text_equal(rig_client_selected(&t.client), text_of(rows[i / 2].selected)), "offered \"%s\"",
+			rows[i / 2].offered);
+		cr_assert_str_eq(t.rig.made_by, rows[i / 2].made_by, "offered \"%s\"", rows[i / 2].offered);
+		conn_test_done(&t);
+	}
+}
+
 /* ---- an engine that takes less ---- */
 
 Test(conn, what_the_engine_does_not_take_waits_and_the_peer_is_held_back)
@@ -396,7 +433,7 @@ Test(conn, garbage_instead_of_a_handshake_is_closed_and_logged_in_bounds)
 	for (size_t i = 0; i < t.rig.log_text.len; i++)
 		lines += t.rig.log_text.data[i] == '\n';
 	cr_assert_eq(lines, 10, "no more than ten a second");
-	cr_assert(rig_logged(&t.rig, "info handshake_failed transport=rig peer=127.0.0.1"));
+	cr_assert(rig_logged(&t.rig, "info handshake_failed listener=rig peer=127.0.0.1"));
 	cr_assert(rig_logged(&t.rig, "http request"));
 	cr_assert_eq(t.rig.made, 0);
 	conn_test_done(&t);

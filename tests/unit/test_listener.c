@@ -25,12 +25,16 @@ static int listener_test_other(bool shared, uint16_t *ret_port)
 	return fd;
 }
 
-static const gh_transport listener_test_transport = {.name = "mqtt"};
+static const gh_transport *const listener_test_mqtt[] = {&rig_mqtt, NULL};
+static const gh_transport *const listener_test_https[] = {&rig_http1, &rig_h2, NULL};
 
 static gh_status listener_test_group(const struct rig *rig, const char *address, uint16_t port, gh_error *err)
 {
-	struct listener_config config = {
-		.address = address, .port = port, .transport = &listener_test_transport, .limits = &rig->limits};
+	struct listener_config config = {.name = "https",
+		.address = address,
+		.port = port,
+		.transports = listener_test_https,
+		.limits = &rig->limits};
 	struct listener_group *group = NULL;
 	*err = (gh_error){0};
 	gh_status status = listener_group_new(&config, rig->tls, &group, err);
@@ -45,9 +49,12 @@ Test(listener, a_port_in_use_is_refused_even_when_its_owner_would_share_it)
 	for (int shared = 0; shared < 2; shared++) {
 		uint16_t port;
 		gh_error err;
-		char says[64];
+		char says[128];
 		int fd = listener_test_other(shared, &port);
-		snprintf(says, sizeof says, "127.0.0.1:%u: already in use by another program", port);
+		snprintf(says, sizeof says,
+			"127.0.0.1:%u: already in use by another program: choose another port "
+			"(--https-port or listeners.https.port)",
+			port);
 		cr_assert_eq(listener_test_group(&rig, "127.0.0.1", port, &err), GH_EXISTS);
 		cr_assert_str_eq(err.text, says);
 		cr_assert_eq(listener_test_group(&rig, "0.0.0.0", port, &err), GH_EXISTS, "also under another address");
@@ -73,7 +80,8 @@ Test(listener, errors_say_what_to_do)
 		int error;
 		const char *address, *says;
 	} rows[] = {
-		{EADDRINUSE, "127.0.0.1", "127.0.0.1:883: already in use by another program"},
+		{EADDRINUSE, "127.0.0.1",
+			"127.0.0.1:883: already in use by another program: choose another port (--mqtt-port)"},
 		{EADDRINUSE, "::1", "[::1]:883: already in use"},
 		{EACCES, "0.0.0.0", "above 1023 (--mqtt-port)"},
 		{EACCES, "0.0.0.0", "CAP_NET_BIND_SERVICE"},
@@ -127,6 +135,52 @@ Test(listener, addresses_are_read_written_and_counted_by_what_a_subscriber_gets)
 	}
 }
 
+/* ---- what is served where ---- */
+
+struct listener_test_side {
+	const gh_transport *const *transports;
+	const char *served; /* by whom, whatever is offered */
+	struct listener_group *group;
+	struct listener *listener;
+};
+
+/* The rig's clients go to this one from now on. */
+static void listener_test_turn_to(struct rig *rig, struct listener_test_side *side)
+{
+	rig->group = side->group;
+	rig->listener = side->listener;
+}
+
+Test(listener, two_on_one_loop_answer_each_with_its_own_names)
+{
+	struct rig rig;
+	struct rig_client client;
+	struct listener_test_side sides[] = {{.transports = listener_test_mqtt, .served = "mqtt"},
+		{.transports = listener_test_https, .served = "h2"}};
+	rig_init(&rig);
+	for (size_t i = 0; i < 2; i++) {
+		rig_listen_with(&rig, sides[i].transports);
+		sides[i].group = rig.group;
+		sides[i].listener = rig.listener;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		SSL_CTX *ctx = rig_client_ctx(&rig);
+		rig_client_alpn(ctx, "h2,mqtt,http/1.1,");
+		listener_test_turn_to(&rig, &sides[i]);
+		rig_open(&rig, &client, ctx);
+		cr_assert(text_equal(rig_client_selected(&client), text_of(sides[i].served)), "%s", sides[i].served);
+		cr_assert_str_eq(rig.made_by, sides[i].served);
+		cr_assert_eq(listener_group_connections(sides[i].group), 1);
+		cr_assert_eq(listener_group_connections(sides[!i].group), 0);
+		rig_close(&client);
+		RIG_UNTIL(&rig, NULL, listener_connections(sides[i].listener) == 0);
+		SSL_CTX_free(ctx);
+	}
+	listener_free(sides[0].listener);
+	listener_group_free(sides[0].group);
+	rig_done(&rig);
+}
+
 /* ---- limits ---- */
 
 static bool listener_test_dropped(struct rig *rig, struct rig_client *client)
@@ -151,7 +205,7 @@ Test(listener, connections_beyond_the_limit_are_closed_before_tls_and_room_is_gi
 		rig_close(&fourth);
 	}
 	cr_assert_eq(listener_group_connections(rig.group), 3);
-	cr_assert(rig_logged(&rig, "reason=connections_max count=1\n"));
+	cr_assert(rig_logged(&rig, "connection_refused listener=rig peer=127.0.0.1 reason=connections_max count=1\n"));
 	cr_assert(!rig_logged(&rig, "count=2"), "one line a second");
 	rig.now_ms += 1000;
 	rig_connect(&rig, &fourth, NULL, NULL);

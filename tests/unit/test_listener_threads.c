@@ -108,6 +108,7 @@ static gh_engine *threads_engine_new(struct gh_worker *worker, gh_wire *wire, ui
 }
 
 static const gh_transport threads_transport = {.name = "rig", .engine_new = threads_engine_new};
+static const gh_transport *const threads_transports[] = {&threads_transport, NULL};
 
 /* ---- the workers ---- */
 
@@ -210,8 +211,11 @@ Test(listener_threads, two_loops_serve_one_port_while_certificates_are_reloaded)
 	rig.limits.connections_max = 1000;
 	rig.limits.connections_per_address_max = 999; /* the tighter one: clients are counted, too */
 	struct log log = {.level = LOG_DEBUG, .write = threads_log_write, .context = &lines};
-	struct listener_config config = {
-		.address = "127.0.0.1", .transport = &threads_transport, .limits = &rig.limits, .log = &log};
+	struct listener_config config = {.name = "rig",
+		.address = "127.0.0.1",
+		.transports = threads_transports,
+		.limits = &rig.limits,
+		.log = &log};
 	cr_assert_eq(listener_group_new(&config, rig.tls, &rig.group, &err), GH_OK, "%s", err.text);
 	for (int i = 0; i < WORKERS; i++)
 		threads_worker_start(&workers[i], &rig);

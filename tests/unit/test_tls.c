@@ -149,22 +149,9 @@ ParameterizedTest(struct alpn_row *row, tls, must_02_alpn_is_answered_when_known
 	rig_tls(&rig, "server.pem", "server.key", NULL, NULL, server);
 	rig_listen(&rig);
 	SSL_CTX *ctx = rig_client_ctx(&rig);
-	unsigned char wire[64];
-	unsigned len = 0;
-	for (const char *at = row->client; *at;) {
-		size_t n = strcspn(at, ",");
-		wire[len++] = (unsigned char)n;
-		memcpy(wire + len, at, n);
-		len += (unsigned)n;
-		at += n + 1;
-	}
-	if (len > 0)
-		SSL_CTX_set_alpn_protos(ctx, wire, len);
+	rig_client_alpn(ctx, row->client);
 	rig_open(&rig, &client, ctx);
-	const unsigned char *chosen;
-	unsigned chosen_len;
-	SSL_get0_alpn_selected(client.ssl, &chosen, &chosen_len);
-	cr_assert(text_equal((gh_bytes){chosen, chosen_len}, text_of(row->chosen)), "%s", row->name);
+	cr_assert(text_equal(rig_client_selected(&client), text_of(row->chosen)), "%s", row->name);
 	rig_close(&client);
 	SSL_CTX_free(ctx);
 	rig_done(&rig);
