@@ -108,7 +108,7 @@ gh_status authenticate_again(
 	if (status != GH_OK && status != GH_NOT_FOUND)
 		return gh_fail(
 			ret_err, GH_UNAVAILABLE, "store_failed", "reading the policy: %s", gh_status_name(status));
-	if (status == GH_NOT_FOUND || !policy.device_connect)
+	if (status == GH_NOT_FOUND || !(policy.rights & GH_RIGHT_DEVICE_CONNECT))
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "policy_changed", "the policy lost its right");
 	return authenticate_key_stands(rules, &policy.keys, claim->key_print)
 		       ? GH_OK

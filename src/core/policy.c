@@ -1,4 +1,4 @@
-/* policy.c - what the device side reads of a stored policy.
+/* policy.c - what checking a token reads of a stored policy.
  *
  * Managing them is registry_policy.c's business.  A stored policy that makes no sense is none: its tokens are refused.
  */
@@ -9,13 +9,29 @@
 
 #include <stdio.h>
 
-static bool policy_has_right(const json_t *document, const char *right)
+const char *const policy_right_names[POLICY_RIGHT_COUNT] = {
+	"RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect"};
+_Static_assert(GH_RIGHT_DEVICE_CONNECT == 1 << (POLICY_RIGHT_COUNT - 1), "a name for each right, in their order");
+
+/* A name that is none of ours grants nothing. */
+static unsigned policy_right_of(const char *name)
 {
+	for (unsigned i = 0; name && i < POLICY_RIGHT_COUNT; i++)
+		if (strcmp(name, policy_right_names[i]) == 0)
+			return 1u << i;
+	return 0;
+}
+
+static unsigned policy_rights(const json_t *document)
+{
+	unsigned rights = 0;
 	size_t i;
 	const json_t *entry;
-	json_array_foreach(json_object_get(document, "rights"), i,
-		entry) if (json_is_string(entry) && strcmp(json_string_value(entry), right) == 0) return true;
-	return false;
+	json_array_foreach(json_object_get(document, "rights"), i, entry)
+	{
+		rights |= policy_right_of(json_string_value(entry));
+	}
+	return rights;
 }
 
 static bool policy_parse(const json_t *document, struct sas_policy *ret_policy)
@@ -23,7 +39,7 @@ static bool policy_parse(const json_t *document, struct sas_policy *ret_policy)
 	const char *name = json_string_value(json_object_get(document, "name"));
 	const char *primary = json_string_value(json_object_get(document, "primaryKey"));
 	const char *secondary = json_string_value(json_object_get(document, "secondaryKey"));
-	struct sas_policy policy = {.device_connect = policy_has_right(document, "DeviceConnect")};
+	struct sas_policy policy = {.rights = policy_rights(document)};
 	if (!name || strlen(name) >= sizeof policy.name || !sas_key_decode(text_of(primary), &policy.keys.primary) ||
 		!sas_key_decode(text_of(secondary), &policy.keys.secondary))
 		return false;

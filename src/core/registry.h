@@ -37,6 +37,9 @@ gh_status identity_parse(gh_bytes json, struct identity *ret_identity);
 gh_status identity_read(gh_store *store, gh_bytes device_id, gh_bytes module_id, struct identity *ret_identity);
 /* As sas_find_policy; context is the gh_store. */
 gh_status policy_read(void *store, gh_bytes name, struct sas_policy *ret_policy);
+/* How documents spell the rights: [i] is the bit 1 << i of enum gh_right. */
+enum { POLICY_RIGHT_COUNT = 4 };
+extern const char *const policy_right_names[POLICY_RIGHT_COUNT];
 
 /* ---- management: documents in, documents out ---- */
 

@@ -382,14 +382,11 @@ gh_status registry_document_identity(const json_t *given, const json_t *before, 
 
 /* ---- policies ---- */
 
-static const char *const right_names[] = {"RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect"};
-enum { RIGHT_COUNT = sizeof right_names / sizeof *right_names };
-
-static gh_status document_read_right(const json_t *entry, bool has[RIGHT_COUNT], gh_error *ret_err)
+static gh_status document_read_right(const json_t *entry, bool has[POLICY_RIGHT_COUNT], gh_error *ret_err)
 {
 	const char *text = json_string_value(entry);
-	for (size_t i = 0; text && i < RIGHT_COUNT; i++)
-		if (text_equal_nocase(text_of(text), text_of(right_names[i]))) {
+	for (size_t i = 0; text && i < POLICY_RIGHT_COUNT; i++)
+		if (text_equal_nocase(text_of(text), text_of(policy_right_names[i]))) {
 			has[i] = true;
 			return GH_OK;
 		}
@@ -401,7 +398,7 @@ static gh_status document_read_right(const json_t *entry, bool has[RIGHT_COUNT],
 static gh_status document_put_rights(json_t *into, const json_t *given, gh_error *ret_err)
 {
 	const json_t *rights = document_member(given, "rights"), *entry;
-	bool has[RIGHT_COUNT] = {false};
+	bool has[POLICY_RIGHT_COUNT] = {false};
 	size_t i;
 	if (!json_is_array(rights) || json_array_size(rights) == 0)
 		return gh_fail(ret_err, GH_INVALID, "rights_missing", "rights is not a list of at least one right");
@@ -413,9 +410,9 @@ static gh_status document_put_rights(json_t *into, const json_t *given, gh_error
 	}
 	json_t *made = json_array();
 	int failed = json_object_set_new(into, "rights", made);
-	for (i = 0; i < RIGHT_COUNT && !failed; i++)
+	for (i = 0; i < POLICY_RIGHT_COUNT && !failed; i++)
 		if (has[i])
-			failed = json_array_append_new(made, json_string(right_names[i]));
+			failed = json_array_append_new(made, json_string(policy_right_names[i]));
 	return failed ? document_no_memory(ret_err) : GH_OK;
 }
 

@@ -248,7 +248,7 @@ static enum sas_reason sas_try_policy(const struct sas_check *check, const struc
 		check->find_policy ? check->find_policy(check->find_policy_context, name, policy) : GH_NOT_FOUND;
 	if (found != GH_OK)
 		return found == GH_NOT_FOUND ? REASON_POLICY_UNKNOWN : REASON_POLICY_UNREADABLE;
-	if (!policy->device_connect)
+	if (!(policy->rights & GH_RIGHT_DEVICE_CONNECT))
 		return REASON_POLICY_RIGHT;
 	enum sas_key_slot slot = sas_match(token, &policy->keys);
 	if (slot == SAS_NO_KEY)

@@ -8,7 +8,7 @@
 #define GATEHOUSE_CORE_SAS_H
 
 #include <gatehouse/limits.h>
-#include <gatehouse/message.h>
+#include <gatehouse/service.h>
 
 enum { SAS_SIGNATURE_BYTES = 32, SAS_KEY_BYTES_MAX = 64, SAS_POLICY_BYTES_MAX = 256 };
 #define SAS_NEVER UINT64_MAX
@@ -60,7 +60,7 @@ bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, bool ids
  * but GH_OK: it cannot be known now. */
 struct sas_policy {
 	char name[SAS_POLICY_BYTES_MAX + 1];
-	bool device_connect;
+	unsigned rights; /* GH_RIGHT_* */
 	struct sas_key_pair keys;
 };
 typedef gh_status sas_find_policy(void *context, gh_bytes name, struct sas_policy *ret_policy);

@@ -14,8 +14,9 @@ static gh_status find_policy(void *context, gh_bytes name, struct sas_policy *re
 {
 	(void)context;
 	assert(name.len >= 1 && name.len <= SAS_POLICY_BYTES_MAX);
-	*ret_policy =
-		(struct sas_policy){.name = "device", .device_connect = name.data[0] != 's', .keys = {.primary = key}};
+	*ret_policy = (struct sas_policy){.name = "device",
+		.rights = name.data[0] != 's' ? GH_RIGHT_DEVICE_CONNECT : GH_RIGHT_SERVICE_CONNECT,
+		.keys = {.primary = key}};
 	return name.data[0] == 'n' ? GH_NOT_FOUND : name.data[0] == 'u' ? GH_IO : GH_OK;
 }
 

@@ -845,13 +845,16 @@ REGISTRY_TEST(a_hub_begins_with_five_policies_and_keeps_those_it_has)
 	static const struct {
 		const char *name;
 		const char *rights;
-		bool device_connect;
+		unsigned bits;
 	} rows[] = {
-		{"device", "[\"DeviceConnect\"]", true},
-		{"iothubowner", "[\"RegistryRead\",\"RegistryWrite\",\"ServiceConnect\",\"DeviceConnect\"]", true},
-		{"registryRead", "[\"RegistryRead\"]", false},
-		{"registryReadWrite", "[\"RegistryRead\",\"RegistryWrite\"]", false},
-		{"service", "[\"ServiceConnect\"]", false},
+		{"device", "[\"DeviceConnect\"]", GH_RIGHT_DEVICE_CONNECT},
+		{"iothubowner", "[\"RegistryRead\",\"RegistryWrite\",\"ServiceConnect\",\"DeviceConnect\"]",
+			GH_RIGHT_REGISTRY_READ | GH_RIGHT_REGISTRY_WRITE | GH_RIGHT_SERVICE_CONNECT |
+				GH_RIGHT_DEVICE_CONNECT},
+		{"registryRead", "[\"RegistryRead\"]", GH_RIGHT_REGISTRY_READ},
+		{"registryReadWrite", "[\"RegistryRead\",\"RegistryWrite\"]",
+			GH_RIGHT_REGISTRY_READ | GH_RIGHT_REGISTRY_WRITE},
+		{"service", "[\"ServiceConnect\"]", GH_RIGHT_SERVICE_CONNECT},
 	};
 	json_t *all, *again;
 	cr_assert_eq(registry_policy_list(&registry, &all, &error), GH_OK);
@@ -863,7 +866,7 @@ REGISTRY_TEST(a_hub_begins_with_five_policies_and_keeps_those_it_has)
 		cr_assert(json_equal(json_object_get(document, "rights"), rights), "%s", rows[i].name);
 		json_decref(rights);
 		struct sas_policy found = read_policy(rows[i].name);
-		cr_assert_eq(found.device_connect, rows[i].device_connect, "%s", rows[i].name);
+		cr_assert_eq(found.rights, rows[i].bits, "%s", rows[i].name);
 		cr_assert_str_eq(found.name, rows[i].name);
 		cr_assert(found.keys.primary.len == 32 && found.keys.secondary.len == 32);
 	}
@@ -892,10 +895,11 @@ REGISTRY_TEST(policies_live_under_names_without_case)
 		policy(registry_policy_create, "{\"name\":\"tokens-1\",\"rights\":[\"DeviceConnect\"]}"), GH_EXISTS);
 	struct sas_policy found = read_policy("TOKENS-1");
 	cr_assert_str_eq(found.name, "Tokens-1");
-	cr_assert(found.device_connect && found.keys.secondary.bytes[0] == 0x20);
+	cr_assert(found.rights == GH_RIGHT_DEVICE_CONNECT && found.keys.secondary.bytes[0] == 0x20);
 	cr_assert_eq(policy(registry_policy_update, "{\"name\":\"TOKENS-1\",\"rights\":[\"ServiceConnect\"]}"), GH_OK);
 	found = read_policy("tokens-1");
-	cr_assert(!found.device_connect && found.keys.secondary.bytes[0] != 0x20, "keys that are not given are new");
+	cr_assert(found.rights == GH_RIGHT_SERVICE_CONNECT && found.keys.secondary.bytes[0] != 0x20,
+		"keys that are not given are new");
 	json_t *document;
 	cr_assert_eq(registry_policy_get(&registry, "tokens-1", &document, &error), GH_OK);
 	cr_assert_str_eq(at(document, "name", NULL, NULL), "TOKENS-1");

@@ -26,18 +26,18 @@ static gh_status find_policy(void *context, gh_bytes name, struct sas_policy *re
 	static const struct {
 		const char *name;
 		const char *key;
-		bool device_connect;
+		unsigned rights;
 	} rows[] = {
-		{"device", SAS_VECTOR_KP, true},
-		{"service", SAS_VECTOR_KW, false},
-		{"namesake", SAS_VECTOR_KP, true},
-		{"powerless", SAS_VECTOR_KP, false},
+		{"device", SAS_VECTOR_KP, GH_RIGHT_DEVICE_CONNECT},
+		{"service", SAS_VECTOR_KW, GH_RIGHT_SERVICE_CONNECT},
+		{"namesake", SAS_VECTOR_KP, GH_RIGHT_DEVICE_CONNECT},
+		{"powerless", SAS_VECTOR_KP, 0},
 	};
 	(void)context;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (!text_equal_nocase(name, text_of(rows[i].name)))
 			continue;
-		*ret_policy = (struct sas_policy){.device_connect = rows[i].device_connect};
+		*ret_policy = (struct sas_policy){.rights = rows[i].rights};
 		snprintf(ret_policy->name, sizeof ret_policy->name, "%s", rows[i].name);
 		ret_policy->keys.primary = key_of(rows[i].key);
 		return GH_OK;
