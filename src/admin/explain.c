@@ -206,9 +206,10 @@ static void explain_judge(const struct explain_question *q, json_t *answer, stru
 		.text = text_of(q->token),
 		.now_s = q->wall_ms / 1000,
 		.limits = q->limits,
+		.hosts = q->hosts ? q->hosts : own_host,
 		/* No id may be "/", so the placeholder is covered by what covers all devices, and by nothing else. */
-		.resource = {q->hosts ? q->hosts : own_host, text_of(any_device ? "any device" : scope->device_id),
-			text_of(scope->module_id)},
+		.device_id = text_of(any_device ? "any device" : scope->device_id),
+		.module_id = text_of(scope->module_id),
 		.identity_keys = any_device ? NULL : &identity.keys,
 		.find_policy = policy_read,
 		.find_policy_context = q->store,

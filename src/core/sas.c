@@ -289,11 +289,10 @@ static enum sas_reason sas_find_key(
 			memcpy(verdict->policy, policy.name, sizeof verdict->policy);
 			return REASON_NONE;
 		}
-		if (!text_equal(
-			    (gh_bytes){(const uint8_t *)token->policy, token->policy_len}, check->resource.device_id))
+		if (!text_equal((gh_bytes){(const uint8_t *)token->policy, token->policy_len}, check->device_id))
 			return reason;
 	}
-	verdict->method = check->resource.module_id.len > 0 ? GH_AUTH_MODULE_SAS : GH_AUTH_DEVICE_SAS;
+	verdict->method = check->module_id.len > 0 ? GH_AUTH_MODULE_SAS : GH_AUTH_DEVICE_SAS;
 	enum sas_reason reason = sas_try_identity(check, token, &verdict->slot);
 	if (reason == REASON_NONE)
 		verdict->key = sas_key_in(check->identity_keys, verdict->slot);
@@ -313,8 +312,9 @@ gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verd
 	if (reason != REASON_NONE)
 		return sas_refuse(ret_err, reason);
 	assert(verdict.slot != SAS_NO_KEY && verdict.method != GH_AUTH_NONE);
-	bool identity = verdict.method != GH_AUTH_POLICY_SAS;
-	if (!sas_scope_covers(token.sr, &check->resource, identity, identity))
+	struct sas_resource resource = sas_resource_device(check->hosts, check->device_id, check->module_id);
+	enum sas_scope rule = verdict.method == GH_AUTH_POLICY_SAS ? SAS_SCOPE_POLICY : SAS_SCOPE_IDENTITY;
+	if (!sas_scope_covers(token.sr, &resource, rule))
 		return sas_refuse(ret_err, REASON_SCOPE);
 	*ret_verdict = verdict;
 	return GH_OK;

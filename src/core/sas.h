@@ -45,16 +45,22 @@ struct sas_key_pair {
 enum sas_key_slot { SAS_NO_KEY, SAS_PRIMARY, SAS_SECONDARY };
 enum sas_key_slot sas_match(const struct sas_token *token, const struct sas_key_pair *keys);
 
-/* What a token is presented for. */
+/* What a token is presented for: host/segments[0]/...; segments are decoded, and none is empty. */
 struct sas_resource {
 	const char *const *hosts; /* NULL-terminated: the host name and its aliases */
-	gh_bytes device_id;
-	gh_bytes module_id; /* empty = the device itself */
+	gh_bytes segments[GH_RESOURCE_SEGMENTS_MAX];
+	size_t segment_count; /* 0 = the hub itself */
 };
+/* devices/{d}, or devices/{d}/modules/{m} when there is a module id. */
+struct sas_resource sas_resource_device(const char *const *hosts, gh_bytes device_id, gh_bytes module_id);
 
-/* Is the token's sr, in any of the spellings clients use, a segment-wise prefix of the resource?
- * ids_nocase: identity keys; exact: policy keys.  `whole` demands the full resource (identity keys never cover more). */
-bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, bool ids_nocase, bool whole);
+/* By whose key, and for whom: SAS_SCOPE_IDENTITY: an identity's own: the whole resource, names without case.
+ * SAS_SCOPE_POLICY: a policy's, for a device: any part that comes first, names exact.  SAS_SCOPE_SERVICE: a policy's, for
+ * a back end: as before, and sb:// may stand before the host. */
+enum sas_scope { SAS_SCOPE_IDENTITY, SAS_SCOPE_POLICY, SAS_SCOPE_SERVICE };
+
+/* Is the token's sr, in any of the spellings clients use, a segment-wise prefix of the resource? */
+bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, enum sas_scope rule);
 
 /* A policy as the verifier needs it.  GH_NOT_FOUND when there is none of that name (compared without case); anything else
  * but GH_OK: it cannot be known now. */
@@ -69,7 +75,9 @@ struct sas_check {
 	gh_bytes text;
 	uint64_t now_s;
 	const gh_limits *limits;
-	struct sas_resource resource;
+	const char *const *hosts; /* as in struct sas_resource */
+	gh_bytes device_id;
+	gh_bytes module_id;                       /* empty = the device itself */
 	const struct sas_key_pair *identity_keys; /* the claimed identity's own; NULL = it has none */
 	sas_find_policy *find_policy;
 	void *find_policy_context;

@@ -77,10 +77,10 @@ static bool scope_should_cover(const char *own, const char *named)
 static bool scope_covers(const char *own, const char *named)
 {
 	static const char *const hosts[] = {"hub", NULL};
-	struct sas_resource resource = {hosts, text_of(own), text_of("")};
+	struct sas_resource resource = sas_resource_device(hosts, text_of(own), text_of(""));
 	char sr[64];
 	snprintf(sr, sizeof sr, "hub/devices/%s", named);
-	return sas_scope_covers(text_of(sr), &resource, false, false);
+	return sas_scope_covers(text_of(sr), &resource, SAS_SCOPE_POLICY);
 }
 
 static gh_bytes key_of(struct registry_key *key, const char *device_id, const char *module_id)

@@ -63,7 +63,9 @@ static void bench_init(struct bench *b, const char *device_id, const char *modul
 	b->check = (struct sas_check){
 		.now_s = SAS_VECTOR_NOW_S,
 		.limits = &b->limits,
-		.resource = {.hosts = hosts, .device_id = text_of(device_id), .module_id = text_of(module_id)},
+		.hosts = hosts,
+		.device_id = text_of(device_id),
+		.module_id = text_of(module_id),
 		.identity_keys = &b->keys,
 		.find_policy = find_policy,
 	};
@@ -574,9 +576,10 @@ Test(sas, must_16_scope_covers_by_whole_segments_in_every_spelling)
 		{"hub.example.net/devices//", "", "", COVERS_NOTHING},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct sas_resource resource = {hosts, text_of(rows[i].device), text_of(rows[i].module)};
-		bool policy = sas_scope_covers(text_of(rows[i].sr), &resource, false, false);
-		bool identity = sas_scope_covers(text_of(rows[i].sr), &resource, true, true);
+		struct sas_resource resource =
+			sas_resource_device(hosts, text_of(rows[i].device), text_of(rows[i].module));
+		bool policy = sas_scope_covers(text_of(rows[i].sr), &resource, SAS_SCOPE_POLICY);
+		bool identity = sas_scope_covers(text_of(rows[i].sr), &resource, SAS_SCOPE_IDENTITY);
 		cr_assert_eq(
 			policy, rows[i].covers >= COVERS_AS_POLICY, "policy: %s for %s", rows[i].sr, rows[i].device);
 		cr_assert_eq(
@@ -586,12 +589,20 @@ Test(sas, must_16_scope_covers_by_whole_segments_in_every_spelling)
 
 Test(sas, must_23_ids_are_case_sensitive_for_policies_and_not_for_identity_keys)
 {
-	struct sas_resource resource = {hosts, text_of("Dev1"), text_of("Mod")};
+	struct sas_resource resource = sas_resource_device(hosts, text_of("Dev1"), text_of("Mod"));
 	gh_bytes lower = text_of("hub.example.net/devices/dev1/modules/mod");
-	cr_assert(sas_scope_covers(lower, &resource, true, true));
-	cr_assert(!sas_scope_covers(lower, &resource, false, false));
-	cr_assert(!sas_scope_covers(text_of("hub.example.net/devices/Dev1/modules/mod"), &resource, false, false));
-	cr_assert(sas_scope_covers(text_of("hub.example.net/devices/Dev1/modules/Mod"), &resource, false, false));
+	cr_assert(sas_scope_covers(lower, &resource, SAS_SCOPE_IDENTITY));
+	cr_assert(!sas_scope_covers(lower, &resource, SAS_SCOPE_POLICY));
+	cr_assert(!sas_scope_covers(text_of("hub.example.net/devices/Dev1/modules/mod"), &resource, SAS_SCOPE_POLICY));
+	cr_assert(sas_scope_covers(text_of("hub.example.net/devices/Dev1/modules/Mod"), &resource, SAS_SCOPE_POLICY));
+}
+
+Test(sas, a_devices_scope_has_no_sb_before_its_host)
+{
+	struct sas_resource resource = sas_resource_device(hosts, text_of("dev1"), text_of(""));
+	cr_assert(!sas_scope_covers(text_of("sb://" DEV1), &resource, SAS_SCOPE_POLICY));
+	cr_assert(!sas_scope_covers(text_of("sb://" DEV1), &resource, SAS_SCOPE_IDENTITY));
+	cr_assert(sas_scope_covers(text_of("sb://" DEV1), &resource, SAS_SCOPE_SERVICE));
 }
 
 Test(sas, the_longest_ids_encoded_twice_are_covered_and_an_endless_sr_is_not)
@@ -604,12 +615,12 @@ Test(sas, the_longest_ids_encoded_twice_are_covered_and_an_endless_sr_is_not)
 			strcat(sr, "%2523");
 		strcat(sr, part == 0 ? "/modules/" : "");
 	}
-	struct sas_resource resource = {hosts, text_of(id), text_of(id)};
-	cr_assert(sas_scope_covers(text_of(sr), &resource, true, true));
+	struct sas_resource resource = sas_resource_device(hosts, text_of(id), text_of(id));
+	cr_assert(sas_scope_covers(text_of(sr), &resource, SAS_SCOPE_IDENTITY));
 	char *endless = malloc(1 << 16);
 	cr_assert(endless != NULL);
 	memset(endless, '/', 1 << 16);
-	cr_assert(!sas_scope_covers((gh_bytes){(const uint8_t *)endless, 1 << 16}, &resource, false, false));
+	cr_assert(!sas_scope_covers((gh_bytes){(const uint8_t *)endless, 1 << 16}, &resource, SAS_SCOPE_POLICY));
 	free(endless);
 }
 
