@@ -1,4 +1,4 @@
-/* sas.c - tokens: fields, signature, the order of checks (device contract 3.1 to 3.4).
+/* sas.c - tokens: fields, signature, the order of checks (device contract 3.1 to 3.4, service contract 1.3).
  *
  * The signature is checked over sr and se as they stood in the token; nothing is encoded again, because SDKs disagree
  * on how to encode and each signs what it sends.  Which resource a token is good for is sas_scope.c's question.
@@ -31,12 +31,13 @@ static const char scheme_word[] = "SharedAccessSignature";
 	X(SIGNATURE_FORM, "token_signature_form", "sig is not percent-encoded base64 of 32 bytes")                     \
 	X(POLICY_FORM, "token_policy_form", "skn is badly escaped or longer than 256 bytes")                           \
 	X(EXPIRY_FORM, "token_expiry_form", "se is not 1 to 20 decimal digits")                                        \
-	X(EXPIRED, "token_expired", "se and the allowed skew have passed")                                             \
+	X(EXPIRED, "token_expired", "se has passed")                                                                   \
+	X(POLICY_MISSING, "token_policy_missing", "the token names no policy, and only a policy's key is good here")   \
 	X(POLICY_UNKNOWN, "token_policy_unknown", "there is no policy named by skn")                                   \
 	X(POLICY_UNREADABLE, "policy_unreadable", "the policy named by skn cannot be looked up now")                   \
-	X(POLICY_RIGHT, "token_policy_right", "the policy lacks DeviceConnect")                                        \
+	X(POLICY_RIGHT, "token_policy_right", "the policy lacks a right that is needed")                               \
 	X(SIGNATURE, "token_signature", "neither key gives this signature")                                            \
-	X(SCOPE, "token_scope", "sr does not cover the identity")                                                      \
+	X(SCOPE, "token_scope", "sr does not cover what is asked for")                                                 \
 	X(NO_KEY, "token_no_key", "the identity has no key and the token names no policy")
 
 enum sas_reason {
@@ -190,11 +191,11 @@ bool sas_key_decode(gh_bytes base64, struct sas_key *ret_key)
 }
 
 /* One HMAC-SHA256 over sr, a line feed and se.  The context is used again for the next key. */
-static bool sas_sign(EVP_MAC_CTX *mac, const struct sas_key *key, gh_bytes sr, gh_bytes se, uint8_t *ret_signature)
+static bool sas_sign(EVP_MAC_CTX *mac, gh_bytes key, gh_bytes sr, gh_bytes se, uint8_t *ret_signature)
 {
 	static const unsigned char line_feed = '\n';
 	size_t len;
-	return EVP_MAC_init(mac, key->bytes, key->len, NULL) && EVP_MAC_update(mac, sr.data, sr.len) &&
+	return EVP_MAC_init(mac, key.data, key.len, NULL) && EVP_MAC_update(mac, sr.data, sr.len) &&
 	       EVP_MAC_update(mac, &line_feed, 1) && EVP_MAC_update(mac, se.data, se.len) &&
 	       EVP_MAC_final(mac, ret_signature, &len, SAS_SIGNATURE_BYTES) && len == SAS_SIGNATURE_BYTES;
 }
@@ -214,42 +215,70 @@ static EVP_MAC_CTX *sas_mac_new(void)
 	return NULL;
 }
 
-static bool sas_key_matches(EVP_MAC_CTX *mac, const struct sas_key *key, const struct sas_token *token)
+static bool sas_key_matches(EVP_MAC_CTX *mac, gh_bytes key, const struct sas_token *token)
 {
 	uint8_t expected[SAS_SIGNATURE_BYTES];
-	return key->len > 0 && sas_sign(mac, key, token->sr, token->se_text, expected) &&
+	return key.len > 0 && sas_sign(mac, key, token->sr, token->se_text, expected) &&
 	       CRYPTO_memcmp(expected, token->signature, SAS_SIGNATURE_BYTES) == 0;
 }
 
-enum sas_key_slot sas_match(const struct sas_token *token, const struct sas_key_pair *keys)
+static gh_bytes sas_key_bytes(const struct sas_key *key)
+{
+	return (gh_bytes){key->bytes, key->len};
+}
+
+static enum sas_key_slot sas_match_bytes(const struct sas_token *token, gh_bytes primary_key, gh_bytes secondary_key)
 {
 	EVP_MAC_CTX *mac = sas_mac_new();
 	if (!mac)
 		return SAS_NO_KEY;
 	/* Both are always tried, so that the time taken does not tell which key a device uses. */
-	bool primary = sas_key_matches(mac, &keys->primary, token);
-	bool secondary = sas_key_matches(mac, &keys->secondary, token);
+	bool primary = sas_key_matches(mac, primary_key, token);
+	bool secondary = sas_key_matches(mac, secondary_key, token);
 	EVP_MAC_CTX_free(mac);
 	return primary ? SAS_PRIMARY : secondary ? SAS_SECONDARY : SAS_NO_KEY;
 }
 
-/* ---- the verdict ---- */
+enum sas_key_slot sas_match(const struct sas_token *token, const struct sas_key_pair *keys)
+{
+	return sas_match_bytes(token, sas_key_bytes(&keys->primary), sas_key_bytes(&keys->secondary));
+}
+
+/* One client signs with the text of its connection string as it stands.  Base64 has one text per value, so it need not
+ * be kept to be known. */
+static enum sas_key_slot sas_match_text(const struct sas_token *token, const struct sas_key_pair *keys)
+{
+	char primary[TEXT_BASE64_SIZE(SAS_KEY_BYTES_MAX)], secondary[TEXT_BASE64_SIZE(SAS_KEY_BYTES_MAX)];
+	text_base64_encode(keys->primary.bytes, keys->primary.len, primary);
+	text_base64_encode(keys->secondary.bytes, keys->secondary.len, secondary);
+	return sas_match_bytes(token, text_of(primary), text_of(secondary));
+}
+
+/* ---- the verdict on a device's ---- */
 
 static bool sas_expired(const struct sas_token *token, uint64_t now_s, const gh_limits *limits)
 {
 	return token->se != SAS_NEVER && token->se + limits->token_skew_s_max < now_s;
 }
 
+/* The policy the token names, if it has all the rights. */
+static enum sas_reason sas_read_policy(const struct sas_token *token, unsigned rights, sas_find_policy *find,
+	void *find_context, struct sas_policy *policy)
+{
+	gh_bytes name = {(const uint8_t *)token->policy, token->policy_len};
+	gh_status found = find ? find(find_context, name, policy) : GH_NOT_FOUND;
+	if (found != GH_OK)
+		return found == GH_NOT_FOUND ? REASON_POLICY_UNKNOWN : REASON_POLICY_UNREADABLE;
+	return (policy->rights & rights) == rights ? REASON_NONE : REASON_POLICY_RIGHT;
+}
+
 static enum sas_reason sas_try_policy(const struct sas_check *check, const struct sas_token *token,
 	struct sas_policy *policy, enum sas_key_slot *ret_slot)
 {
-	gh_bytes name = {(const uint8_t *)token->policy, token->policy_len};
-	gh_status found =
-		check->find_policy ? check->find_policy(check->find_policy_context, name, policy) : GH_NOT_FOUND;
-	if (found != GH_OK)
-		return found == GH_NOT_FOUND ? REASON_POLICY_UNKNOWN : REASON_POLICY_UNREADABLE;
-	if (!(policy->rights & GH_RIGHT_DEVICE_CONNECT))
-		return REASON_POLICY_RIGHT;
+	enum sas_reason reason =
+		sas_read_policy(token, GH_RIGHT_DEVICE_CONNECT, check->find_policy, check->find_policy_context, policy);
+	if (reason != REASON_NONE)
+		return reason;
 	enum sas_key_slot slot = sas_match(token, &policy->keys);
 	if (slot == SAS_NO_KEY)
 		return REASON_SIGNATURE;
@@ -320,6 +349,45 @@ gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verd
 	return GH_OK;
 }
 
+/* ---- the verdict on a back end's ---- */
+
+static enum sas_reason sas_judge_service(
+	const struct sas_service_check *check, const struct sas_token *token, struct sas_verdict *verdict)
+{
+	struct sas_policy policy;
+	if (token->se <= check->now_s)
+		return REASON_EXPIRED;
+	if (token->policy_len == 0)
+		return REASON_POLICY_MISSING;
+	enum sas_reason reason =
+		sas_read_policy(token, check->rights, check->find_policy, check->find_policy_context, &policy);
+	if (reason != REASON_NONE)
+		return reason;
+	verdict->slot = sas_match(token, &policy.keys);
+	if (verdict->slot == SAS_NO_KEY && check->text_keys && sas_scope_is_amqp(token->sr))
+		verdict->slot = sas_match_text(token, &policy.keys);
+	if (verdict->slot == SAS_NO_KEY)
+		return REASON_SIGNATURE;
+	verdict->key = sas_key_in(&policy.keys, verdict->slot);
+	memcpy(verdict->policy, policy.name, sizeof verdict->policy);
+	return sas_scope_covers(token->sr, &check->resource, SAS_SCOPE_SERVICE) ? REASON_NONE : REASON_SCOPE;
+}
+
+gh_status sas_verify_service(const struct sas_service_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err)
+{
+	assert(check->rights != 0);
+	struct sas_token token;
+	gh_status status = sas_parse(check->text, check->limits, &token, ret_err);
+	if (status != GH_OK)
+		return status;
+	struct sas_verdict verdict = {.method = GH_AUTH_POLICY_SAS, .expires_s = token.se};
+	enum sas_reason reason = sas_judge_service(check, &token, &verdict);
+	if (reason != REASON_NONE)
+		return sas_refuse(ret_err, reason);
+	*ret_verdict = verdict;
+	return GH_OK;
+}
+
 /* ---- making one ---- */
 
 struct sas_writer {
@@ -366,7 +434,7 @@ size_t sas_create(
 	uint8_t signature[SAS_SIGNATURE_BYTES];
 	snprintf(se_text, sizeof se_text, "%" PRIu64, se);
 	EVP_MAC_CTX *mac = sas_mac_new();
-	bool made = mac && sas_sign(mac, key, signed_sr, text_of(se_text), signature);
+	bool made = mac && sas_sign(mac, sas_key_bytes(key), signed_sr, text_of(se_text), signature);
 	EVP_MAC_CTX_free(mac);
 	if (!made)
 		return 0;

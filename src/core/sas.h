@@ -1,8 +1,8 @@
-/* sas.h - SAS tokens: parse, verify, explain (device contract section 3).
+/* sas.h - SAS tokens: parse, verify, explain (device contract section 3, service contract 1.3).
  *
  * Pure functions: keys and the time come in, a verdict goes out.  What is signed is the text of sr and se exactly as
- * received; decoding happens afterwards and never re-encodes.  A refusal carries a stable code for the log; the device
- * is told nothing but "unauthorized".
+ * received; decoding happens afterwards and never re-encodes.  A refusal carries a stable code for the log; the peer is
+ * told nothing but "unauthorized".
  */
 #ifndef GATEHOUSE_CORE_SAS_H
 #define GATEHOUSE_CORE_SAS_H
@@ -61,6 +61,8 @@ enum sas_scope { SAS_SCOPE_IDENTITY, SAS_SCOPE_POLICY, SAS_SCOPE_SERVICE };
 
 /* Is the token's sr, in any of the spellings clients use, a segment-wise prefix of the resource? */
 bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, enum sas_scope rule);
+/* Does sr, raw or decoded once, begin with sb:// or amqps://? */
+bool sas_scope_is_amqp(gh_bytes sr);
 
 /* A policy as the verifier needs it.  GH_NOT_FOUND when there is none of that name (compared without case); anything else
  * but GH_OK: it cannot be known now. */
@@ -95,6 +97,22 @@ struct sas_verdict {
  * token_policy_unknown, token_policy_right, token_signature, token_scope, token_no_key.
  * GH_UNAVAILABLE, policy_unreadable: the policy could not be looked up, which is no verdict. */
 gh_status sas_verify(const struct sas_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err);
+
+/* A token that a back end presents. */
+struct sas_service_check {
+	gh_bytes text;
+	uint64_t now_s;
+	const gh_limits *limits;
+	struct sas_resource resource;
+	unsigned rights; /* GH_RIGHT_*, at least one: the policy must have them all */
+	bool text_keys;  /* where sr begins with sb:// or amqps://, a key's base64 text may be the key */
+	sas_find_policy *find_policy;
+	void *find_policy_context;
+};
+
+/* Service contract 1.3: only a policy's keys, and not a second beyond se.  Statuses and codes as sas_verify, and
+ * token_policy_missing: the token names no policy.  verdict->key is the one of the slot, decoded, by whichever reading. */
+gh_status sas_verify_service(const struct sas_service_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err);
 
 /* Builds a token over percent-encoded resource, for tools and tests; policy may be "".  Returns the length without NUL,
  * or 0 when it does not fit in cap. */

@@ -207,3 +207,16 @@ bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, enum sas
 	}
 	return scope_matches(&scope, &claim);
 }
+
+bool sas_scope_is_amqp(gh_bytes sr)
+{
+	static const char *const schemes[] = {"sb://", "amqps://"};
+	enum { SCHEME_BYTES_MAX = 3 * (sizeof "amqps://" - 1) }; /* all of it encoded */
+	uint8_t start[SCHEME_BYTES_MAX];
+	gh_bytes raw = {sr.data, sr.len < SCHEME_BYTES_MAX ? sr.len : SCHEME_BYTES_MAX};
+	gh_bytes decoded = {start, text_percent_decode(raw, start, NULL)};
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (text_starts_nocase(raw, schemes[i]) || text_starts_nocase(decoded, schemes[i]))
+			return true;
+	return false;
+}

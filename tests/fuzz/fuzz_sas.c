@@ -15,7 +15,7 @@ static gh_status find_policy(void *context, gh_bytes name, struct sas_policy *re
 	(void)context;
 	assert(name.len >= 1 && name.len <= SAS_POLICY_BYTES_MAX);
 	*ret_policy = (struct sas_policy){.name = "device",
-		.rights = name.data[0] != 's' ? GH_RIGHT_DEVICE_CONNECT : GH_RIGHT_SERVICE_CONNECT,
+		.rights = name.data[0] == 's' ? GH_RIGHT_SERVICE_CONNECT : GH_RIGHT_DEVICE_CONNECT,
 		.keys = {.primary = key}};
 	return name.data[0] == 'n' ? GH_NOT_FOUND : name.data[0] == 'u' ? GH_IO : GH_OK;
 }
@@ -31,6 +31,27 @@ static void fuzz_scope(gh_bytes sr)
 	assert(!service || sas_scope_covers(sr, &module, SAS_SCOPE_SERVICE));
 	assert(!sas_scope_covers(sr, &device, SAS_SCOPE_IDENTITY) ||
 		!sas_scope_covers(sr, &module, SAS_SCOPE_IDENTITY));
+}
+
+/* What verifies with decoded keys alone verifies with both readings too. */
+static void fuzz_service(gh_bytes text, const gh_limits *limits)
+{
+	struct sas_service_check check = {
+		.text = text,
+		.now_s = 1800000000,
+		.limits = limits,
+		.resource = {hosts, {text_of("hub1"), text_of("ConsumerGroups"), text_of("$Default")}, 3},
+		.rights = GH_RIGHT_SERVICE_CONNECT,
+		.find_policy = find_policy,
+	};
+	struct sas_verdict verdict;
+	gh_error error = {.code = NULL};
+	gh_status status = sas_verify_service(&check, &verdict, &error);
+	assert(status == GH_OK || ((status == GH_UNAUTHORIZED || status == GH_UNAVAILABLE) && error.code));
+	assert(status != GH_OK || (verdict.slot != SAS_NO_KEY && verdict.expires_s > check.now_s));
+	check.text_keys = true;
+	assert(status != GH_OK || sas_verify_service(&check, &verdict, &error) == GH_OK);
+	sas_verify_service(&check, &verdict, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,5 +80,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(token.se_text.data >= data && token.se_text.data + token.se_text.len <= data + size);
 	}
 	fuzz_scope(check.text);
+	fuzz_service(check.text, &limits);
 	return 0;
 }
