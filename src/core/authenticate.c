@@ -42,8 +42,7 @@ static gh_status authenticate_identity(const struct authenticate_rules *rules, g
 	return GH_OK;
 }
 
-static gh_status authenticate_switched_on(
-	const struct authenticate_switches *off, gh_auth_method method, gh_error *ret_err)
+gh_status authenticate_switched_on(const struct authenticate_switches *off, gh_auth_method method, gh_error *ret_err)
 {
 	bool refused = (method == GH_AUTH_DEVICE_SAS && off->device_sas_off) ||
 		       (method == GH_AUTH_MODULE_SAS && off->module_sas_off) ||

@@ -26,6 +26,9 @@ struct authenticate_rules {
 	uint64_t seed[2]; /* of key prints */
 };
 
+/* GH_UNAUTHORIZED, sas_switched_off. */
+gh_status authenticate_switched_on(const struct authenticate_switches *off, gh_auth_method method, gh_error *ret_err);
+
 /* What a link keeps of the credential it was opened with. */
 struct principal {
 	gh_auth_method method;

@@ -294,11 +294,16 @@ static gh_status link_session_write(gh_link *link, bool remove, bool wait, void 
 
 /* ---- opening ---- */
 
+bool link_refusal(gh_worker *worker, uint64_t *ret_skipped)
+{
+	link_count(&worker->counts.refused);
+	return throttle_pass(&worker->refusals, worker->limits->refusal_lines_max, worker->now_ms, ret_skipped);
+}
+
 void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh_error *err)
 {
 	uint64_t skipped;
-	link_count(&worker->counts.refused);
-	if (!throttle_pass(&worker->refusals, worker->limits->refusal_lines_max, worker->now_ms, &skipped))
+	if (!link_refusal(worker, &skipped))
 		return;
 	log_event(worker->log, LOG_INFO, "refused",
 		"transport=%s device=%s module=%s peer=%s status=%s code=%s reason=\"%s\" skipped=%" PRIu64,

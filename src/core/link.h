@@ -58,6 +58,9 @@ struct gh_worker {
 	struct link_counts counts;
 };
 
+/* Counts a refusal.  True when a line about it may be written: *ret_skipped had none since the last. */
+bool link_refusal(gh_worker *worker, uint64_t *ret_skipped);
+
 /* Settles for outbox_reap: context is the worker. */
 void link_settled(void *worker, void *link, void *cookie, gh_status status);
 /* Takes what the store completed. */

@@ -54,10 +54,12 @@ struct sas_resource {
 /* devices/{d}, or devices/{d}/modules/{m} when there is a module id. */
 struct sas_resource sas_resource_device(const char *const *hosts, gh_bytes device_id, gh_bytes module_id);
 
-/* By whose key, and for whom: SAS_SCOPE_IDENTITY: an identity's own: the whole resource, names without case.
- * SAS_SCOPE_POLICY: a policy's, for a device: any part that comes first, names exact.  SAS_SCOPE_SERVICE: a policy's, for
- * a back end: as before, and sb:// may stand before the host. */
-enum sas_scope { SAS_SCOPE_IDENTITY, SAS_SCOPE_POLICY, SAS_SCOPE_SERVICE };
+/* Whose key signed, and for whom. */
+enum sas_scope {
+	SAS_SCOPE_IDENTITY, /* an identity's own: the whole resource, names without case */
+	SAS_SCOPE_POLICY,   /* a policy's, for a device: any part that comes first, names exact */
+	SAS_SCOPE_SERVICE,  /* a policy's, for a back end: so too, and sb:// may stand before the host */
+};
 
 /* Is the token's sr, in any of the spellings clients use, a segment-wise prefix of the resource? */
 bool sas_scope_covers(gh_bytes sr, const struct sas_resource *resource, enum sas_scope rule);

@@ -135,8 +135,8 @@ static bool scope_split(gh_bytes text, bool sb, struct scope *ret_scope)
 	return true;
 }
 
-/* An old tool appended "/api-version=..." to a whole resource: a host, or something that has a name.  Anywhere else it may
- * be a name itself: dropping it there would turn a token for that one device into a token for all. */
+/* An old tool appended "/api-version=..." to a whole resource: a host, or something that has a name.  Anywhere else it
+ * may be a name itself: dropping it there would turn a token for that one device into a token for all. */
 static size_t scope_count(const struct scope *scope, const struct scope_claim *claim)
 {
 	size_t last = scope->count - 1; /* segment `last` of the scope is last - 1 of the resource, for the host is 0 */
