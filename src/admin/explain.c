@@ -39,6 +39,7 @@ static const struct {
 struct explain_scope {
 	char text[EXPLAIN_SCOPE_BYTES_MAX + 1];
 	size_t len;
+	size_t path; /* where in text what follows the host begins */
 	char host[256];
 	char device_id[REGISTRY_ID_BYTES_MAX + 1]; /* "" = the scope names none */
 	char module_id[REGISTRY_ID_BYTES_MAX + 1];
@@ -85,7 +86,7 @@ static void explain_scope_read(gh_bytes sr, struct explain_scope *ret_scope)
 		return;
 	ret_scope->len = text_percent_decode(sr, (uint8_t *)ret_scope->text, NULL);
 	gh_bytes rest = {(const uint8_t *)ret_scope->text, ret_scope->len}, segment;
-	static const char *const schemes[] = {"https://", "amqps://", "/"};
+	static const char *const schemes[] = {"https://", "amqps://", "sb://", "/"};
 	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
 		if (text_starts_nocase(rest, schemes[i])) {
 			rest.data += strlen(schemes[i]);
@@ -93,6 +94,7 @@ static void explain_scope_read(gh_bytes sr, struct explain_scope *ret_scope)
 		}
 	text_cut(rest, '/', &segment, &rest);
 	explain_copy(segment, ret_scope->host, sizeof ret_scope->host);
+	ret_scope->path = ret_scope->len - rest.len;
 	text_cut(rest, '/', &segment, &rest);
 	if (!text_equal_nocase(segment, text_of("devices")))
 		return;
@@ -143,9 +145,10 @@ static gh_status explain_admit(const struct identity *identity, gh_status found,
 	return GH_OK;
 }
 
-static void explain_note(json_t *answer, const char *text)
+/* Takes the text. */
+static void explain_note(json_t *answer, json_t *text)
 {
-	json_array_append_new(json_object_get(answer, "notes"), json_string(text));
+	json_array_append_new(json_object_get(answer, "notes"), text);
 }
 
 static void explain_set(json_t *answer, const char *name, json_t *value)
@@ -186,18 +189,72 @@ static void explain_token_shown(json_t *answer, const struct sas_token *token, c
 	explain_set(answer, "policy", policy.len ? explain_string(policy) : json_null());
 }
 
-/* The verdict on a well-formed token. */
-static void explain_judge(const struct explain_question *q, json_t *answer, struct explain_scope *scope)
+/* ---- policies for back ends ---- */
+
+/* By the bit of the right. */
+static const char *const explain_rights[POLICY_RIGHT_COUNT] = {
+	"reading identities and statistics",
+	"creating, changing and deleting identities",
+	"twins, methods, messages to devices and reading what devices sent",
+	"connecting as a device",
+};
+
+/* What the scope itself names, as a back end would ask for it. */
+static struct sas_resource explain_resource(const struct explain_scope *scope, const char *const *hosts)
 {
-	const char *const own_host[] = {scope->host, NULL};
+	struct sas_resource resource = {.hosts = hosts};
+	gh_bytes rest = {(const uint8_t *)scope->text + scope->path, scope->len - scope->path}, segment;
+	while (rest.len > 0 && resource.segment_count < GH_RESOURCE_SEGMENTS_MAX) {
+		text_cut(rest, '/', &segment, &rest);
+		if (segment.len > 0)
+			resource.segments[resource.segment_count++] = segment;
+	}
+	return resource;
+}
+
+/* A token no device may use may still be what a back end needs. */
+static void explain_service(const struct explain_question *q, json_t *answer, const struct sas_token *token,
+	const struct explain_scope *scope, const char *const *hosts)
+{
+	struct sas_policy policy;
+	if (policy_read(q->store, (gh_bytes){(const uint8_t *)token->policy, token->policy_len}, &policy) != GH_OK ||
+		policy.rights == 0)
+		return;
+	for (unsigned i = 0; i < POLICY_RIGHT_COUNT; i++)
+		if (policy.rights & 1u << i)
+			explain_note(answer, json_sprintf("the policy has %s, which is for %s", policy_right_names[i],
+						     explain_rights[i]));
+	struct sas_service_check check = {
+		.text = text_of(q->token),
+		.now_s = q->wall_ms / 1000,
+		.limits = q->limits,
+		.resource = explain_resource(scope, hosts),
+		.rights = policy.rights,
+		.find_policy = policy_read,
+		.find_policy_context = q->store,
+	};
+	struct sas_verdict verdict;
+	gh_error err;
+	if (sas_verify_service(&check, &verdict, &err) == GH_OK)
+		explain_note(answer, json_string("a back end that asks for what the scope names is accepted with it"));
+	else
+		explain_note(answer, json_sprintf("a back end is refused with it too: %s", err.text));
+}
+
+/* The verdict on a well-formed token. */
+static void explain_judge(
+	const struct explain_question *q, json_t *answer, const struct sas_token *token, struct explain_scope *scope)
+{
+	const char *const own_host[] = {scope->host, NULL}, *const *hosts = q->hosts ? q->hosts : own_host;
 	struct identity identity;
 	gh_error err;
 	bool any_device = scope->device_id[0] == '\0';
 	if (!q->hosts)
-		explain_note(answer, "the hub's host name is not known here, so the token's own was believed");
-	if (any_device)
 		explain_note(
-			answer, "the scope names no device and none was given, so only a policy's key can accept it");
+			answer, json_string("the hub's host name is not known here, so the token's own was believed"));
+	if (any_device)
+		explain_note(answer, json_string("the scope names no device and none was given, so only a policy's "
+						 "key can accept it"));
 	else if (explain_admit(&identity, explain_identity(q->store, scope, &identity), &err) != GH_OK) {
 		explain_refuse(answer, &err);
 		return;
@@ -206,7 +263,7 @@ static void explain_judge(const struct explain_question *q, json_t *answer, stru
 		.text = text_of(q->token),
 		.now_s = q->wall_ms / 1000,
 		.limits = q->limits,
-		.hosts = q->hosts ? q->hosts : own_host,
+		.hosts = hosts,
 		/* No id may be "/", so the placeholder is covered by what covers all devices, and by nothing else. */
 		.device_id = text_of(any_device ? "any device" : scope->device_id),
 		.module_id = text_of(scope->module_id),
@@ -215,10 +272,13 @@ static void explain_judge(const struct explain_question *q, json_t *answer, stru
 		.find_policy_context = q->store,
 	};
 	struct sas_verdict verdict;
-	if (sas_verify(&check, &verdict, &err) == GH_OK)
+	if (sas_verify(&check, &verdict, &err) == GH_OK) {
 		explain_accept(answer, &verdict);
-	else
-		explain_refuse(answer, &err);
+		return;
+	}
+	explain_refuse(answer, &err);
+	if (strcmp(err.code, "token_policy_right") == 0)
+		explain_service(q, answer, token, scope, hosts);
 }
 
 /* Without a store: what the text alone tells. */
@@ -258,7 +318,7 @@ json_t *explain_token(const struct explain_question *q)
 		}
 	}
 	if (q->store)
-		explain_judge(q, answer, &scope);
+		explain_judge(q, answer, &token, &scope);
 	else
 		explain_judge_alone(q, answer, &token);
 	explain_set(answer, "deviceId", scope.device_id[0] ? explain_string(text_of(scope.device_id)) : json_null());

@@ -302,3 +302,56 @@ Test(manage, token_explain_tells_the_verdict_and_its_rule)
 	cr_assert_eq(f.changes, 0, "explaining is no change");
 	fixture_done(&f);
 }
+
+static const struct {
+	const char *name, *resource, *key, *policy, *code;
+	bool listed; /* in the notes: what RegistryRead and ServiceConnect are for */
+	const char *verdict;
+} back_end_rows[] = {
+	{"whole hub", "hub.example.net", K1, "backend", "token_policy_right", true, "is accepted with it"},
+	{"one device", "hub.example.net/devices/dev1", K1, "backend", "token_policy_right", true,
+		"is accepted with it"},
+	{"an entity", "sb://hub.example.net/hub1", K1, "backend", "token_policy_right", true, "is accepted with it"},
+	{"another hub", "other.example.net", K1, "backend", "token_policy_right", true, "refused with it too: sr"},
+	{"wrong key", "hub.example.net", KP, "backend", "token_policy_right", true, "refused with it too: neither"},
+	{"for devices", "hub.example.net", KP, "device", "ok", false, NULL},
+	{"unknown", "hub.example.net", KP, "nosuch", "token_policy_unknown", false, NULL},
+};
+
+Test(manage, token_explain_says_what_a_policy_without_device_connect_is_good_for)
+{
+	fixture_init(&f, 1);
+	json_decref(good(CREATE("{\"deviceId\":\"dev1\"}")));
+	json_decref(good(R(
+		"\"policy.create\",\"document\":{\"name\":\"backend\",\"rights\":[\"ServiceConnect\",\"RegistryRead\"],"
+		"\"primaryKey\":\"" K1 "\",\"secondaryKey\":\"" K1 "\"}")));
+	json_decref(good(R(
+		"\"policy.create\",\"document\":{\"name\":\"device\",\"rights\":[\"DeviceConnect\"],\"primaryKey\":\"" KP
+		"\",\"secondaryKey\":\"" KP "\"}")));
+	for (size_t i = 0; i < sizeof back_end_rows / sizeof *back_end_rows; i++) {
+		const char *name = back_end_rows[i].name;
+		char token[1024];
+		struct sas_key key;
+		cr_assert(sas_key_decode(text_of(back_end_rows[i].key), &key));
+		cr_assert(sas_create(back_end_rows[i].resource, &key, back_end_rows[i].policy, 4102444800, token,
+				  sizeof token) > 0);
+		json_t *request = json_pack("{s:i, s:s, s:s}", "version", 1, "op", "token.explain", "token", token),
+		       *response;
+		manage_call(&f.manage, request, &response);
+		const json_t *answer = json_object_get(response, "result");
+		cr_assert_str_eq(json_string_value(json_object_get(answer, "code")), back_end_rows[i].code, "%s", name);
+		char *notes = json_dumps(json_object_get(answer, "notes"), 0);
+		cr_assert_eq(strstr(notes, "the policy has RegistryRead, which is for reading") != NULL,
+			back_end_rows[i].listed, "%s: %s", name, notes);
+		cr_assert_eq(strstr(notes, "the policy has ServiceConnect, which is for twins") != NULL,
+			back_end_rows[i].listed, "%s: %s", name, notes);
+		cr_assert_not(strstr(notes, "RegistryWrite"), "%s: %s", name, notes);
+		cr_assert_eq(
+			strstr(notes, "a back end") != NULL, back_end_rows[i].verdict != NULL, "%s: %s", name, notes);
+		cr_assert(!back_end_rows[i].verdict || strstr(notes, back_end_rows[i].verdict), "%s: %s", name, notes);
+		free(notes);
+		json_decref(request);
+		json_decref(response);
+	}
+	fixture_done(&f);
+}
