@@ -1,11 +1,14 @@
 /* core.c - makes the core and drives each worker's links from its descriptors and its clock.
  *
- * Shared by all workers: the rules of authentication (read-only), the session table (striped), the list of workers.
+ * Shared by all workers: the rules of authentication (read-only), the tables of sessions and of who is connected
+ * (striped), the list of workers.
  */
 #include "src/core/core.h"
 
 #include "src/base/take.h"
 #include "src/core/link.h"
+#include "src/core/presence.h"
+#include "src/core/registry_key.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -24,6 +27,7 @@ struct core {
 	gh_limits limits;
 	struct authenticate_rules rules;
 	struct session_table sessions;
+	struct presence presence;
 	struct core_config config;
 	pthread_mutex_t lock; /* of the list of workers */
 	struct core_worker *workers;
@@ -45,6 +49,7 @@ struct core *core_new(const struct core_config *config, const uint64_t seed[2])
 		.seed = {seed[0], seed[1]},
 	};
 	session_table_init(&core->sessions, seed);
+	presence_init(&core->presence, seed);
 	pthread_mutex_init(&core->lock, NULL);
 	return core;
 }
@@ -55,6 +60,7 @@ void core_free(struct core *core)
 		return;
 	assert(!core->workers);
 	session_table_done(&core->sessions);
+	presence_done(&core->presence);
 	pthread_mutex_destroy(&core->lock);
 	free(core);
 }
@@ -74,6 +80,7 @@ gh_worker *core_worker_new(struct core *core, gh_host *host, uint64_t now_ms, ui
 		.limits = &core->limits,
 		.rules = &core->rules,
 		.sessions = &core->sessions,
+		.presence = &core->presence,
 		.store = core->config.store,
 		.log = core->config.log,
 		.host = host,
@@ -260,6 +267,20 @@ gh_status core_credentials_changed(struct core *core, gh_bytes device_id)
 	}
 	pthread_mutex_unlock(&core->lock);
 	return status;
+}
+
+/* ---- who is connected ---- */
+
+bool core_presence(struct core *core, gh_bytes device_id, gh_bytes module_id, uint64_t *ret_since_ms)
+{
+	struct registry_key key;
+	return registry_key_identity(device_id, module_id, &key) &&
+	       presence_get(&core->presence, registry_key_bytes(&key), ret_since_ms);
+}
+
+uint64_t core_presence_devices(struct core *core)
+{
+	return presence_devices(&core->presence);
 }
 
 /* ---- counters ---- */

@@ -29,6 +29,7 @@ struct gh_link {
 	bool held : 1;
 	bool session_clean : 1;
 	bool sessionless : 1;
+	bool in_presence : 1; /* to be taken out again */
 	bool session_present : 1;
 	bool will_allowed : 1; /* revoked, but what was deposited may still be said */
 	uint64_t key_print;
@@ -75,7 +76,7 @@ static gh_bytes link_policy(const gh_link *link)
 
 enum { LINK_KEY_MAX = 16 + 2 * (REGISTRY_ID_BYTES_MAX + 1) };
 
-/* "d" or "d/m": the key of stored sessions; with `transport` in front, of the seat: each transport displaces its own. */
+/* "d" or "d/m": the key of stored sessions and of presence; with `transport` in front, of the seat: each transport displaces its own. */
 static size_t link_key(const gh_link *link, bool seat, uint8_t *ret_key)
 {
 	uint8_t *at = ret_key;
@@ -98,7 +99,8 @@ static void link_unref(gh_link *link)
 {
 	if (atomic_fetch_sub(&link->refs, 1) != 1)
 		return;
-	assert(link->state == LINK_CLOSED && link->inflight == 0 && link->writing == 0 && !link->seated);
+	assert(link->state == LINK_CLOSED && link->inflight == 0 && link->writing == 0 && !link->seated &&
+		!link->in_presence);
 	link->worker->unfreed--;
 	free(link);
 }
@@ -189,6 +191,23 @@ static void link_give_seat_back(gh_link *link)
 	}
 }
 
+/* Connection states are there to look at: a link for which there is no memory works unseen. */
+static void link_enter_presence(gh_link *link)
+{
+	uint8_t key[LINK_KEY_MAX];
+	if (!link->sessionless)
+		link->in_presence = presence_add(
+			link->worker->presence, (gh_bytes){key, link_key(link, false, key)}, link->worker->wall_ms);
+}
+
+static void link_leave_presence(gh_link *link)
+{
+	uint8_t key[LINK_KEY_MAX];
+	if (link->in_presence)
+		presence_remove(link->worker->presence, (gh_bytes){key, link_key(link, false, key)});
+	link->in_presence = false;
+}
+
 void gh_link_close(gh_link *link)
 {
 	if (!link || link->state == LINK_CLOSED)
@@ -198,6 +217,7 @@ void gh_link_close(gh_link *link)
 	heap_remove(&worker->token_ends, &link->token_end);
 	heap_remove(&worker->waits, &link->wait);
 	link_list_remove(link);
+	link_leave_presence(link);
 	link_give_seat_back(link);
 	link_unref(link);
 }
@@ -351,6 +371,7 @@ static void link_now_open(gh_link *link)
 {
 	link->state = LINK_OPEN;
 	heap_remove(&link->worker->waits, &link->wait);
+	link_enter_presence(link);
 	link_count(&link->worker->counts.opened);
 	log_event(link->worker->log, LOG_DEBUG, "opened", "transport=%s device=%s module=%s", link->transport,
 		LOG_TEXT(link_device(link)), LOG_TEXT(link_module(link)));

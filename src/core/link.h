@@ -19,6 +19,7 @@
 #include "src/base/throttle.h"
 #include "src/core/authenticate.h"
 #include "src/core/outbox.h"
+#include "src/core/presence.h"
 #include "src/core/session.h"
 
 struct link_counts {
@@ -37,6 +38,7 @@ struct gh_worker {
 	const gh_limits *limits;
 	const struct authenticate_rules *rules;
 	struct session_table *sessions;
+	struct presence *presence;
 	gh_store *store;
 	const struct log *log;
 	gh_host *host;

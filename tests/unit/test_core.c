@@ -217,6 +217,7 @@ static const gh_link_ops device_ops = {device_opened, device_settled, device_wri
 struct device_ask {
 	const char *id, *module, *policy, *model;
 	const char *key;
+	const char *transport; /* NULL = "test" */
 	uint64_t se;
 	bool clean;
 };
@@ -232,7 +233,7 @@ static gh_status device_open_with(
 	cr_assert(sas_create(resource, &key, ask.policy ? ask.policy : "", ask.se ? ask.se : WALL_S + HOUR_S, token,
 			  sizeof token) > 0);
 	gh_link_request request = {
-		.transport = "test",
+		.transport = ask.transport ? ask.transport : "test",
 		.host = text_of("hub.example.net"),
 		.device_id = text_of(ask.id),
 		.module_id = text_of(ask.module),
@@ -885,5 +886,119 @@ Test(core, refusals_name_their_reason)
 	struct core_counts counts;
 	core_counts(w->core, &counts);
 	cr_assert_eq(counts.refused, sizeof rows / sizeof *rows);
+	world_free(w);
+}
+
+/* ---- who is connected ---- */
+
+/* Since when, in seconds after the beginning; -1 = not connected. */
+static int world_since(struct world *w, const char *id, const char *module)
+{
+	uint64_t since_ms;
+	if (!core_presence(w->core, text_of(id), text_of(module), &since_ms))
+		return -1;
+	return (int)(since_ms / 1000 - WALL_S);
+}
+
+static void world_second(struct world *w, int second)
+{
+	for (int i = 0; i < 2; i++)
+		core_worker_turn_begin(w->workers[i], NOW_MS, (WALL_S + second) * 1000ull);
+}
+
+static void device_close(struct device *d)
+{
+	gh_link_close(d->link);
+	d->link = NULL;
+}
+
+Test(core, an_identity_is_present_from_its_first_link_to_its_last)
+{
+	struct world *w = world_new();
+	struct device first = {0}, second = {0}, module = {0}, other = {0};
+	world_device(w, "dev1", "mod-A");
+	cr_assert_eq(world_since(w, "dev1", NULL), -1);
+	world_second(w, 1);
+	cr_assert_eq(device_open(w, 0, &first, "dev1"), GH_OK);
+	world_second(w, 2);
+	cr_assert_eq(
+		device_open_as(w, 1, &second, (struct device_ask){.id = "dev1", .transport = "other", .clean = true}),
+		GH_OK);
+	cr_assert_eq(device_open_as(w, 1, &module, (struct device_ask){.id = "dev1", .module = "mod-A", .clean = true}),
+		GH_OK);
+	cr_assert_eq(device_open(w, 0, &other, "dev2"), GH_OK);
+	world_settle(w);
+	cr_assert_eq(world_since(w, "dev1", NULL), 1);
+	cr_assert_eq(world_since(w, "dev1", "mod-A"), 2);
+	cr_assert_eq(world_since(w, "dev1", "mod-B"), -1);
+	cr_assert_eq(world_since(w, "DEV1", NULL), -1);
+	cr_assert_eq(world_since(w, "not/an id", NULL), -1);
+	cr_assert_eq(core_presence_devices(w->core), 2, "two links of one device count once, a module not at all");
+
+	device_close(&first);
+	cr_assert_eq(world_since(w, "dev1", NULL), 1, "the other link is there");
+	device_close(&second);
+	cr_assert_eq(world_since(w, "dev1", NULL), -1);
+	cr_assert_eq(world_since(w, "dev1", "mod-A"), 2);
+	cr_assert_eq(core_presence_devices(w->core), 1);
+	world_free(w);
+}
+
+Test(core, a_link_that_waits_is_not_present_yet_and_one_that_is_refused_never_was)
+{
+	struct world *w = world_new();
+	struct device holder = {.stays = true}, waiter = {0};
+	world_second(w, 1);
+	cr_assert_eq(device_open(w, 0, &holder, "dev1"), GH_OK);
+	cr_assert_eq(device_open(w, 1, &waiter, "dev1"), GH_AGAIN);
+	core_worker_tick(w->workers[1], NOW_MS + w->limits.attach_ms_max);
+	cr_assert_eq(waiter.opened_status, GH_UNAVAILABLE);
+	cr_assert_eq(world_since(w, "dev1", NULL), 1);
+
+	cr_assert_eq(device_open(w, 1, &waiter, "dev1"), GH_AGAIN);
+	world_settle(w);
+	device_close(&holder);
+	cr_assert_eq(world_since(w, "dev1", NULL), -1, "between the two");
+	world_second(w, 7);
+	world_settle(w);
+	cr_assert(waiter.opened == 2 && waiter.opened_status == GH_OK);
+	cr_assert_eq(world_since(w, "dev1", NULL), 7);
+	cr_assert_eq(core_presence_devices(w->core), 1);
+
+	cr_assert_eq(device_open(w, 0, &holder, "nobody"), GH_UNAUTHORIZED);
+	cr_assert_eq(world_since(w, "nobody", NULL), -1);
+	world_free(w);
+}
+
+Test(core, a_revoked_link_leaves_once_when_it_is_closed)
+{
+	struct world *w = world_new();
+	struct device d = {.stays = true};
+	gh_error err = {0};
+	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	cr_assert_eq(registry_device_delete(&w->registry, "dev1", NULL, "*", &err), GH_OK, "%s", err.text);
+	core_credentials_changed(w->core, text_of("dev1"));
+	world_settle(w);
+	cr_assert_eq(d.revoked, 1);
+	cr_assert_eq(world_since(w, "dev1", NULL), 0, "its connection still stands");
+	device_close(&d);
+	cr_assert_eq(world_since(w, "dev1", NULL), -1);
+	world_settle(w);
+	cr_assert_eq(core_presence_devices(w->core), 0);
+	world_free(w);
+}
+
+Test(core, records_in_flight_are_nobodys_presence)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	memory_queue_hold(w->backend);
+	cr_assert_eq(device_send(w, 0, &d, "x", NULL), GH_OK);
+	world_settle(w);
+	device_close(&d);
+	cr_assert_eq(world_since(w, "dev1", NULL), -1);
+	memory_queue_release(w->backend, GH_OK);
+	world_settle(w);
 	world_free(w);
 }
