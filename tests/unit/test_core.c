@@ -220,6 +220,7 @@ struct device_ask {
 	const char *transport; /* NULL = "test" */
 	uint64_t se;
 	bool clean;
+	bool sessionless;
 };
 
 static gh_status device_open_with(
@@ -240,7 +241,8 @@ static gh_status device_open_with(
 		.token = text_of(token),
 		.model_id = text_of(ask.model),
 		.session_clean = ask.clean,
-		.displaces = true,
+		.sessionless = ask.sessionless,
+		.displaces = !ask.sessionless,
 	};
 	gh_error err = {0};
 	gh_status status = gh_link_open(w->workers[worker], &request, ops, d, NOW_MS, &d->link, &d->present, &err);
@@ -1000,5 +1002,127 @@ Test(core, records_in_flight_are_nobodys_presence)
 	cr_assert_eq(world_since(w, "dev1", NULL), -1);
 	memory_queue_release(w->backend, GH_OK);
 	world_settle(w);
+	world_free(w);
+}
+
+/* ---- links without a session ---- */
+
+static const struct device_ask ask_sessionless = {.id = "dev1", .sessionless = true};
+
+Test(core, a_sessionless_link_is_nobodys_presence)
+{
+	struct world *w = world_new();
+	struct device d = {0}, request = {0};
+	cr_assert_eq(device_open_as(w, 0, &request, ask_sessionless), GH_OK);
+	cr_assert_eq(world_since(w, "dev1", NULL), -1);
+	cr_assert_eq(core_presence_devices(w->core), 0);
+	world_second(w, 3);
+	cr_assert_eq(device_open(w, 0, &d, "dev1"), GH_OK);
+	device_close(&request);
+	cr_assert_eq(world_since(w, "dev1", NULL), 3);
+	cr_assert_eq(core_presence_devices(w->core), 1);
+	world_free(w);
+}
+
+static gh_status sessionless_get(gh_store *store, enum gh_family family, gh_bytes key, gh_store_value *ret_value)
+{
+	cr_assert_neq(family, GH_FAMILY_SESSIONS, "no session is read");
+	return memory_store.get(store, family, key, ret_value);
+}
+
+static gh_status sessionless_submit(gh_store_port *port, const gh_store_write *writes, size_t n, void *cookie)
+{
+	(void)port, (void)writes, (void)n, (void)cookie;
+	cr_assert_fail("nothing is written");
+	return GH_IO;
+}
+
+/* Version and bytes of dev1's stored session. */
+static gh_store_value world_session(struct world *w)
+{
+	gh_store_value value;
+	cr_assert_eq(w->store->ops->get(w->store, GH_FAMILY_SESSIONS, text_of("dev1"), &value), GH_OK);
+	return value;
+}
+
+Test(core, a_sessionless_link_neither_reads_nor_erases_nor_writes_the_stored_session)
+{
+	struct world *w = world_new();
+	struct device d = {0};
+	uint8_t qos[GH_SUB_COUNT] = {1, 0, GH_QOS_NONE, GH_QOS_NONE, GH_QOS_NONE};
+	cr_assert_eq(device_open_as(w, 0, &d, (struct device_ask){.id = "dev1"}), GH_OK);
+	cr_assert_eq(gh_link_subscribe(d.link, qos, NULL), GH_AGAIN);
+	world_settle(w);
+	device_close(&d);
+	gh_store_value before = world_session(w);
+
+	const gh_store_ops *ops = w->store->ops;
+	gh_store_ops watched = *ops;
+	watched.get = sessionless_get;
+	watched.submit = sessionless_submit;
+	w->store->ops = &watched;
+	for (int clean = 0; clean < 2; clean++) {
+		struct device request = {0};
+		struct device_ask ask = ask_sessionless;
+		ask.clean = clean;
+		cr_assert_eq(device_open_as(w, clean, &request, ask), GH_OK, "at once, clean or not");
+		cr_assert(!request.present);
+		for (int i = 0; i < GH_SUB_COUNT; i++)
+			cr_assert_eq(gh_link_subscriptions(request.link)[i], GH_QOS_NONE);
+		cr_assert_eq(device_send(w, clean, &request, "x", NULL), GH_OK);
+		world_settle(w);
+		cr_assert_eq(request.stored, 1);
+		device_close(&request);
+		world_settle(w);
+	}
+	w->store->ops = ops;
+
+	gh_store_value after = world_session(w);
+	cr_assert(after.version == before.version && after.len == before.len &&
+		  memcmp(after.data, before.data, after.len) == 0);
+	gh_store_value_done(&before);
+	gh_store_value_done(&after);
+	struct device again = {0};
+	cr_assert_eq(device_open_as(w, 1, &again, (struct device_ask){.id = "dev1"}), GH_OK);
+	cr_assert(again.present);
+	cr_assert_arr_eq(gh_link_subscriptions(again.link), qos, sizeof qos);
+	world_free(w);
+}
+
+Test(core, a_sessionless_link_needs_no_seat_and_displaces_nobody)
+{
+	struct world *w = world_new();
+	struct device holder = {.stays = true}, waiter = {0}, requests[3] = {{0}};
+	cr_assert_eq(device_open_as(w, 0, &requests[0], ask_sessionless), GH_OK);
+	cr_assert_eq(device_open(w, 0, &holder, "dev1"), GH_OK, "the seat is free beside it");
+	cr_assert_eq(device_open_as(w, 1, &requests[1], ask_sessionless), GH_OK);
+	world_settle(w);
+	cr_assert_eq(holder.revoked, 0);
+
+	cr_assert_eq(device_open(w, 1, &waiter, "dev1"), GH_AGAIN);
+	cr_assert_eq(device_open_as(w, 0, &requests[2], ask_sessionless), GH_OK, "while another waits for the seat");
+	world_settle(w);
+	cr_assert(holder.revoked == 1 && waiter.opened == 0);
+	device_close(&holder);
+	world_settle(w);
+	cr_assert(waiter.opened == 1 && waiter.opened_status == GH_OK);
+	for (int i = 0; i < 3; i++)
+		cr_assert(requests[i].revoked == 0 && requests[i].link, "%d", i);
+	struct core_counts counts;
+	core_counts(w->core, &counts);
+	cr_assert_eq(counts.displaced, 1, "by the waiter alone");
+	world_free(w);
+}
+
+Test(core, a_sessionless_link_ends_with_its_identity_as_any_other_does)
+{
+	struct world *w = world_new();
+	struct device request = {0};
+	gh_error err = {0};
+	cr_assert_eq(device_open_as(w, 0, &request, ask_sessionless), GH_OK);
+	cr_assert_eq(registry_device_delete(&w->registry, "dev1", NULL, "*", &err), GH_OK, "%s", err.text);
+	core_credentials_changed(w->core, text_of("dev1"));
+	world_settle(w);
+	cr_assert(request.revoked == 1 && request.revoked_why == GH_UNAUTHORIZED);
 	world_free(w);
 }
