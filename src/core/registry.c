@@ -21,6 +21,7 @@ struct change {
 	gh_bytes device_id;
 	gh_bytes module_id;
 	json_t *made;
+	bool created;
 };
 
 static gh_status registry_finish(gh_status status, struct change *change, json_t **ret_document)
@@ -53,7 +54,7 @@ static gh_status registry_find(struct registry_batch *batch, const struct change
 static gh_status registry_check_etag(const json_t *document, const char *etag, gh_error *ret_err)
 {
 	if (!etag)
-		return gh_fail(ret_err, GH_CONFLICT, "etag_missing", "the identity exists: say which etag, or *");
+		return gh_fail(ret_err, GH_CONFLICT, "etag_missing", "Etag missing: say which one, or *");
 	gh_bytes wanted = text_of(etag);
 	if (wanted.len >= 2 && wanted.data[0] == '"' && wanted.data[wanted.len - 1] == '"')
 		wanted = (gh_bytes){wanted.data + 1, wanted.len - 2};
@@ -123,6 +124,27 @@ gh_status registry_device_update(
 	if (status != GH_OK)
 		return status;
 	return registry_finish(registry_batch_run(r, registry_change_update, &change, ret_err), &change, ret_document);
+}
+
+static gh_status registry_change_put(struct registry_batch *batch, void *context, gh_error *ret_err)
+{
+	struct change *change = context;
+	gh_status status = registry_change_update(batch, context, ret_err);
+	change->created = status == GH_NOT_FOUND;
+	return change->created ? registry_add(batch, change->given, &change->made, ret_err) : status;
+}
+
+gh_status registry_device_put(const struct registry *r, const json_t *document, const char *etag, json_t **ret_document,
+	bool *ret_created, gh_error *ret_err)
+{
+	struct change change = {.given = document, .etag = etag};
+	gh_status status = registry_document_ids(document, &change.device_id, &change.module_id, ret_err);
+	if (status != GH_OK)
+		return status;
+	status = registry_finish(registry_batch_run(r, registry_change_put, &change, ret_err), &change, ret_document);
+	if (status == GH_OK)
+		*ret_created = change.created;
+	return status;
 }
 
 /* ---- delete ---- */

@@ -64,6 +64,9 @@ gh_status registry_device_create(
 	const struct registry *r, const json_t *document, json_t **ret_document, gh_error *ret_err);
 gh_status registry_device_update(
 	const struct registry *r, const json_t *document, const char *etag, json_t **ret_document, gh_error *ret_err);
+/* Creates what does not exist, else updates it under that etag, in one transaction (createOrUpdate of 2.6). */
+gh_status registry_device_put(const struct registry *r, const json_t *document, const char *etag, json_t **ret_document,
+	bool *ret_created, gh_error *ret_err);
 /* Removes modules and stored sessions with it. */
 gh_status registry_device_delete(
 	const struct registry *r, const char *device_id, const char *module_id, const char *etag, gh_error *ret_err);

@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { KEY_BYTES_MIN = 16, KEY_BYTES_MADE = 32, TEXT_CHARACTERS_MAX = 128, NUMBER_TEXT_SIZE = 21 };
+enum { KEY_BYTES_MIN = 16, KEY_BYTES_MADE = 32, NUMBER_TEXT_SIZE = 21 };
+enum { TEXT_CHARACTERS_MAX = 128, SCOPE_CHARACTERS_MAX = 256, PARENT_SCOPES_MAX = 16 };
 
 static const char time_never[] = "0001-01-01T00:00:00Z";
 
@@ -60,12 +61,12 @@ static size_t document_characters(const char *text)
 }
 
 static gh_status document_read_short_text(
-	const json_t *object, const char *name, const char **ret_text, gh_error *ret_err)
+	const json_t *object, const char *name, size_t characters_max, const char **ret_text, gh_error *ret_err)
 {
 	gh_status status = document_read_text(object, name, ret_text, ret_err);
-	if (status == GH_OK && *ret_text && document_characters(*ret_text) > TEXT_CHARACTERS_MAX)
-		return gh_fail(ret_err, GH_INVALID, "document_field", "%s is longer than %d characters", name,
-			TEXT_CHARACTERS_MAX);
+	if (status == GH_OK && *ret_text && document_characters(*ret_text) > characters_max)
+		return gh_fail(ret_err, GH_INVALID, "document_field", "%s is longer than %zu characters", name,
+			characters_max);
 	return status;
 }
 
@@ -312,7 +313,7 @@ static gh_status document_put_status(
 	char room[TEXT_TIME_SIZE];
 	gh_status status = document_read_status(given, &name, ret_err);
 	if (status == GH_OK)
-		status = document_read_short_text(given, "statusReason", &reason, ret_err);
+		status = document_read_short_text(given, "statusReason", TEXT_CHARACTERS_MAX, &reason, ret_err);
 	if (status != GH_OK)
 		return status;
 	int failed = json_object_set_new(into, "status", json_string(name));
@@ -338,20 +339,88 @@ static gh_status document_put_capabilities(json_t *into, const json_t *given, gh
 	return GH_OK;
 }
 
+/* ---- scopes: an edge device has one, its leaves name it; members that nobody gave are left out ---- */
+
+static bool document_is_edge(const json_t *document)
+{
+	return json_is_true(json_object_get(json_object_get(document, "capabilities"), "iotEdge"));
+}
+
+static gh_status document_put_scope(json_t *into, const char *scope, gh_error *ret_err)
+{
+	return json_object_set_new(into, "deviceScope", json_string(scope)) == 0 ? GH_OK : document_no_memory(ret_err);
+}
+
+static gh_status document_put_parents(json_t *into, const json_t *given, gh_error *ret_err)
+{
+	const json_t *parents = document_member(given, "parentScopes"), *parent;
+	size_t i;
+	if (!parents)
+		return GH_OK;
+	if (!json_is_array(parents) || json_array_size(parents) > PARENT_SCOPES_MAX)
+		return gh_fail(ret_err, GH_INVALID, "document_field", "parentScopes is not a list of at most %d texts",
+			PARENT_SCOPES_MAX);
+	json_array_foreach(parents, i, parent)
+	{
+		const char *text = json_string_value(parent);
+		if (!text || document_characters(text) > SCOPE_CHARACTERS_MAX)
+			return gh_fail(ret_err, GH_INVALID, "document_field",
+				"parentScopes holds what is not a text of at most %d characters", SCOPE_CHARACTERS_MAX);
+	}
+	json_t *copy = json_deep_copy(parents);
+	return json_object_set_new(into, "parentScopes", copy) == 0 ? GH_OK : document_no_memory(ret_err);
+}
+
+/* Its leaves refer to its scope, so it keeps the first one: what was given with it, else one that the hub makes. */
+static gh_status document_put_edge_scopes(json_t *into, const json_t *given, const json_t *before, const char *scope,
+	const struct registry_stamp *stamp, gh_error *ret_err)
+{
+	char made[SCOPE_CHARACTERS_MAX];
+	const char *kept = document_is_edge(before) ? json_string_value(json_object_get(before, "deviceScope")) : NULL;
+	snprintf(made, sizeof made, "ms-azure-iot-edge://%s-%" PRIu64,
+		json_string_value(json_object_get(into, "deviceId")), stamp->number);
+	gh_status status = document_put_scope(into, kept ? kept : scope ? scope : made, ret_err);
+	return status == GH_OK ? document_put_parents(into, given, ret_err) : status;
+}
+
+static gh_status document_put_leaf_scopes(json_t *into, const char *scope, gh_error *ret_err)
+{
+	gh_status status = document_put_scope(into, scope, ret_err);
+	if (status == GH_OK && json_object_set_new(into, "parentScopes", json_pack("[s]", scope)) != 0)
+		return document_no_memory(ret_err);
+	return status;
+}
+
+static gh_status document_put_scopes(
+	json_t *into, const json_t *given, const json_t *before, const struct registry_stamp *stamp, gh_error *ret_err)
+{
+	const char *scope;
+	gh_status status = document_read_short_text(given, "deviceScope", SCOPE_CHARACTERS_MAX, &scope, ret_err);
+	if (status != GH_OK)
+		return status;
+	if (scope && scope[0] == '\0')
+		scope = NULL;
+	if (document_is_edge(into))
+		return document_put_edge_scopes(into, given, before, scope, stamp, ret_err);
+	return scope ? document_put_leaf_scopes(into, scope, ret_err) : GH_OK;
+}
+
 static gh_status document_put_device(
 	json_t *into, const json_t *given, const json_t *before, const struct registry_stamp *stamp, gh_error *ret_err)
 {
 	gh_status status = document_put_status(into, given, before, stamp, ret_err);
 	if (status == GH_OK)
 		status = document_put_authentication(into, given, false, stamp, ret_err);
-	return status == GH_OK ? document_put_capabilities(into, given, ret_err) : status;
+	if (status == GH_OK)
+		status = document_put_capabilities(into, given, ret_err);
+	return status == GH_OK ? document_put_scopes(into, given, before, stamp, ret_err) : status;
 }
 
 static gh_status document_put_module(
 	json_t *into, const json_t *given, const struct registry_stamp *stamp, gh_error *ret_err)
 {
 	const char *managed_by;
-	gh_status status = document_read_short_text(given, "managedBy", &managed_by, ret_err);
+	gh_status status = document_read_short_text(given, "managedBy", TEXT_CHARACTERS_MAX, &managed_by, ret_err);
 	if (status != GH_OK)
 		return status;
 	if (json_object_set_new(into, "managedBy", document_optional(managed_by)) != 0)

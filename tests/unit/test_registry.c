@@ -186,6 +186,10 @@ REGISTRY_TEST(given_fields_are_kept_hub_fields_and_unknown_ones_are_ignored)
 
 #define HEX20 "0123456789abcdefABCD0123456789abcdef0123"
 #define HEX32 HEX20 "456789ABCDEF0123456789ab"
+#define HEX20_COLONS "01:23:45:67:89:ab:cd:ef:AB:CD:01:23:45:67:89:ab:cd:ef:01:23"
+#define A20 "AAAAAAAAAAAAAAAAAAAA"
+#define B64_64 A20 A20 A20 A20 "AAAAAA=="
+#define B64_65 A20 A20 A20 A20 "AAAAAAA="
 #define AUTH(text) "{\"deviceId\":\"d\",\"authentication\":{" text "}}"
 
 REGISTRY_TEST(every_field_is_taken_or_refused_by_name)
@@ -220,6 +224,9 @@ REGISTRY_TEST(every_field_is_taken_or_refused_by_name)
 			"key_form"},
 		{AUTH("\"symmetricKey\":{\"primaryKey\":\"AAECAwQFBgcICQoLDA0ODw==\",\"secondaryKey\":\"" K1 "\"}"),
 			GH_OK, ""},
+		{AUTH("\"symmetricKey\":{\"primaryKey\":\"" B64_65 "\",\"secondaryKey\":\"" K1 "\"}"), GH_INVALID,
+			"key_form"},
+		{AUTH("\"symmetricKey\":{\"primaryKey\":\"" B64_64 "\",\"secondaryKey\":\"" K1 "\"}"), GH_OK, ""},
 		{AUTH("\"symmetricKey\":{\"primaryKey\":\"\",\"secondaryKey\":\"\"}"), GH_OK, ""},
 		{AUTH("\"symmetricKey\":{\"primaryKey\":null,\"secondaryKey\":null}"), GH_OK, ""},
 		{AUTH("\"symmetricKey\":null"), GH_OK, ""},
@@ -230,7 +237,14 @@ REGISTRY_TEST(every_field_is_taken_or_refused_by_name)
 			"thumbprint_form"},
 		{AUTH("\"type\":\"selfSigned\",\"x509Thumbprint\":{\"primaryThumbprint\":\"01:23\"}"), GH_INVALID,
 			"thumbprint_form"},
+		{AUTH("\"type\":\"selfSigned\",\"x509Thumbprint\":{\"primaryThumbprint\":\"" HEX20_COLONS "\"}"),
+			GH_INVALID, "thumbprint_form"},
 		{AUTH("\"type\":\"certificateAuthority\""), GH_OK, ""},
+		{"{\"deviceId\":\"d\",\"deviceScope\":[]}", GH_INVALID, "document_field"},
+		{"{\"deviceId\":\"d\",\"capabilities\":{\"iotEdge\":true},\"parentScopes\":\"s\"}", GH_INVALID,
+			"document_field"},
+		{"{\"deviceId\":\"d\",\"capabilities\":{\"iotEdge\":true},\"parentScopes\":[1]}", GH_INVALID,
+			"document_field"},
 		{"{\"deviceId\":\"a-b.c+d%e_f#g*h?i!j(k),l=m@n$o'p:q;r\"}", GH_OK, ""},
 		{"{\"deviceId\":\"$device\"}", GH_OK, ""},
 	};
@@ -241,6 +255,47 @@ REGISTRY_TEST(every_field_is_taken_or_refused_by_name)
 		else if (exists("d", NULL))
 			cr_assert_eq(drop("d", NULL, "*"), GH_OK);
 	}
+}
+
+REGISTRY_TEST(keys_and_thumbprints_are_stored_byte_for_byte)
+{
+	char room[512];
+	create(AUTH("\"symmetricKey\":{\"primaryKey\":\"" B64_64 "\",\"secondaryKey\":\"" K2 "\"}"));
+	cr_assert_str_eq(stored(room, "d", "", "authentication", "symmetricKey", "primaryKey"), B64_64);
+	cr_assert_str_eq(stored(room, "d", "", "authentication", "symmetricKey", "secondaryKey"), K2);
+	update(AUTH("\"type\":\"selfSigned\",\"x509Thumbprint\":{\"primaryThumbprint\":\"" HEX32 "\"}"), "*");
+	cr_assert_str_eq(stored(room, "d", "", "authentication", "x509Thumbprint", "primaryThumbprint"), HEX32);
+}
+
+#define EDGE "\"capabilities\":{\"iotEdge\":true}"
+
+static const char *scopes(char room[512], const char *device_id)
+{
+	json_t *document = get(device_id, NULL);
+	const json_t *parents = json_object_get(document, "parentScopes");
+	char *text = parents ? json_dumps(parents, JSON_COMPACT) : NULL;
+	snprintf(room, 512, "%s %s", at(document, "deviceScope", NULL, NULL), text ? text : "absent");
+	free(text);
+	json_decref(document);
+	return room;
+}
+
+REGISTRY_TEST(an_edge_device_keeps_its_scope_and_leaves_carry_the_one_they_were_given)
+{
+	char room[512];
+	create("{\"deviceId\":\"plain\",\"deviceScope\":null,\"parentScopes\":[\"ignored\"]}");
+	cr_assert_str_eq(scopes(room, "plain"), "absent absent");
+	create("{\"deviceId\":\"edge\"," EDGE ",\"parentScopes\":[\"above\"]}");
+	cr_assert_str_eq(scopes(room, "edge"), "ms-azure-iot-edge://edge-639028224000000002 [\"above\"]");
+	update("{\"deviceId\":\"edge\"," EDGE ",\"deviceScope\":\"other\"}", "*");
+	cr_assert_str_eq(
+		scopes(room, "edge"), "ms-azure-iot-edge://edge-639028224000000002 absent", "its leaves would lose it");
+	create("{\"deviceId\":\"moved\"," EDGE ",\"deviceScope\":\"ms-azure-iot-edge://moved-1\"}");
+	cr_assert_str_eq(scopes(room, "moved"), "ms-azure-iot-edge://moved-1 absent", "taken over from another hub");
+	create("{\"deviceId\":\"leaf\",\"deviceScope\":\"ms-azure-iot-edge://edge-1\"}");
+	cr_assert_str_eq(scopes(room, "leaf"), "ms-azure-iot-edge://edge-1 [\"ms-azure-iot-edge://edge-1\"]");
+	update("{\"deviceId\":\"leaf\"," EDGE "}", "*");
+	cr_assert_eq(strncmp(scopes(room, "leaf"), "ms-azure-iot-edge://leaf-", 25), 0, "%s", room);
 }
 
 REGISTRY_TEST(ids_are_1_to_128_of_the_allowed_characters)
@@ -416,10 +471,36 @@ REGISTRY_TEST(preconditions_decide_as_the_table_says)
 	cr_assert_eq(update("{\"deviceId\":\"dev1\"}", quoted), GH_OK);
 	cr_assert_eq(drop("dev1", NULL, NULL), GH_CONFLICT);
 	cr_assert_str_eq(error.code, "etag_missing");
+	cr_assert_eq(strncmp(error.text, "Etag missing", 12), 0, "%s", error.text);
 	cr_assert_eq(drop("dev1", NULL, quoted), GH_CONFLICT);
 	cr_assert_eq(drop("dev1", NULL, ""), GH_CONFLICT);
 	cr_assert_eq(drop("dev1", NULL, stored(etag, "dev1", "", "etag", NULL, NULL)), GH_OK);
 	cr_assert(!exists("dev1", NULL));
+}
+
+static gh_status put(const char *text, const char *etag, bool *ret_created)
+{
+	json_t *given = parse(text), *made = NULL;
+	gh_status status = registry_device_put(&registry, given, etag, &made, ret_created, &error);
+	json_decref(given);
+	json_decref(made);
+	return status;
+}
+
+REGISTRY_TEST(put_creates_what_is_absent_and_updates_what_is_present_under_its_etag)
+{
+	bool created = false;
+	char etag[512];
+	cr_assert_eq(put("{\"deviceId\":\"d\"}", "wrong", &created), GH_OK, "absent: there is no etag to compare");
+	cr_assert(created);
+	cr_assert_eq(put("{\"deviceId\":\"d\"}", "wrong", &created), GH_CONFLICT);
+	cr_assert_eq(put("{\"deviceId\":\"d\",\"statusReason\":\"a\"}", "*", &created), GH_OK);
+	cr_assert(!created);
+	cr_assert_eq(put("{\"deviceId\":\"d\"}", stored(etag, "d", "", "etag", NULL, NULL), &created), GH_OK);
+	cr_assert_eq(put("{\"deviceId\":\"x\",\"moduleId\":\"m\"}", "*", &created), GH_NOT_FOUND);
+	cr_assert_str_eq(error.code, "device_not_found");
+	cr_assert_eq(put("{\"deviceId\":\"d\",\"moduleId\":\"m\"}", "*", &created), GH_OK);
+	cr_assert(created && exists("d", "m"));
 }
 
 REGISTRY_TEST(an_update_keeps_the_generation_moves_the_etag_and_mints_keys_that_are_not_given)
@@ -655,6 +736,18 @@ REGISTRY_TEST(a_device_created_meanwhile_exists)
 	cr_assert_eq(create("{\"deviceId\":\"dev1\"}"), GH_EXISTS);
 	char reason[512];
 	cr_assert_str_eq(stored(reason, "dev1", "", "statusReason", NULL, NULL), "rival");
+}
+
+REGISTRY_TEST(put_updates_what_another_created_meanwhile)
+{
+	struct rival rival = {1, "{\"deviceId\":\"dev1\",\"statusReason\":\"rival\"}", create};
+	store.before_commit = rival_first;
+	store.context = &rival;
+	bool created = true;
+	cr_assert_eq(put("{\"deviceId\":\"dev1\",\"statusReason\":\"mine\"}", "*", &created), GH_OK);
+	cr_assert(!created);
+	char reason[512];
+	cr_assert_str_eq(stored(reason, "dev1", "", "statusReason", NULL, NULL), "mine");
 }
 
 REGISTRY_TEST(a_writer_that_never_comes_first_gives_up_after_registry_tries_max)
