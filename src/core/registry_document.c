@@ -353,7 +353,7 @@ static gh_status document_put_scope(json_t *into, const char *scope, gh_error *r
 
 static gh_status document_put_parents(json_t *into, const json_t *given, gh_error *ret_err)
 {
-	const json_t *parents = document_member(given, "parentScopes"), *parent;
+	json_t *parents = (json_t *)document_member(given, "parentScopes"), *parent;
 	size_t i;
 	if (!parents)
 		return GH_OK;
@@ -367,8 +367,7 @@ static gh_status document_put_parents(json_t *into, const json_t *given, gh_erro
 			return gh_fail(ret_err, GH_INVALID, "document_field",
 				"parentScopes holds what is not a text of at most %d characters", SCOPE_CHARACTERS_MAX);
 	}
-	json_t *copy = json_deep_copy(parents);
-	return json_object_set_new(into, "parentScopes", copy) == 0 ? GH_OK : document_no_memory(ret_err);
+	return json_object_set(into, "parentScopes", parents) == 0 ? GH_OK : document_no_memory(ret_err);
 }
 
 /* Its leaves refer to its scope, so it keeps the first one: what was given with it, else one that the hub makes. */
