@@ -154,6 +154,8 @@ gh_status gh_link_submit(gh_link *link, const gh_draft *draft, void *cookie, uin
 	gh_message *message = gh_message_freeze(draft, &stamps);
 	assert(message);
 	worker->records[worker->record_count++] = (struct core_double_record){message, link, cookie, false};
+	if (worker->submit_room > 0 && --worker->submit_room == 0)
+		worker->submit_status = GH_AGAIN;
 	return GH_OK;
 }
 

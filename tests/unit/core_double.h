@@ -60,6 +60,7 @@ struct gh_worker {
 	gh_status open_status;
 	bool session_present;
 	gh_status submit_status;
+	size_t submit_room; /* 0 = no matter; else so many are taken, then submit_status becomes GH_AGAIN */
 	gh_status subscribe_status;
 	gh_status authorize_status;
 	gh_status call_status;

@@ -509,12 +509,15 @@ static uint64_t http1_shrink(struct http1_engine *e)
 static uint64_t http1_tick(gh_engine *engine, uint64_t now_ms)
 {
 	struct http1_engine *e = http1_of(engine);
+	size_t owed = e->out.len;
 	e->now_ms = now_ms;
 	uint64_t due = rest_tick(&e->rest, now_ms);
 	http1_go_on(e);
 	uint64_t patience = http1_patience(e);
 	if (e->phase != PHASE_ENDED && patience != UINT64_MAX && now_ms >= e->since_ms + patience)
 		http1_late(e);
+	if (e->out.len > owed)
+		http1_wake(e);
 	if (e->phase == PHASE_ENDED)
 		return 0;
 	if (e->phase != PHASE_SERVE)

@@ -158,7 +158,7 @@ static enum rest_step rest_begin_service(
 		.transport = x->conn->transport,
 		.token = rest_field_find(request, "authorization"),
 		.rights = x->route->rights,
-		.segment_count = path->count,
+		.segment_count = path->count - (x->route->flags & REST_OF_ALL ? 1 : 0),
 		.client_info = rest_field_find(request, "user-agent"),
 		.peer = x->conn->wire->ops->peer(x->conn->wire),
 	};
@@ -345,10 +345,6 @@ static gh_status rest_service_request(struct rest_exchange *x, const struct rest
 		.has_etag = etag.len > 0,
 		.etag = etag,
 	};
-	if (path->id_count < 2)
-		ret_request->module_id = (gh_bytes){NULL, 0};
-	if (path->id_count < 1)
-		ret_request->device_id = (gh_bytes){NULL, 0};
 	if (x->route->flags & REST_SETS_TOP)
 		rest_route_parameter(path, "top", &size);
 	if (x->route->flags & REST_PAGES) {

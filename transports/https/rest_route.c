@@ -23,7 +23,7 @@ static const struct rest_route routes[] = {
 	/* service contract 2.3, 2.6, 3.8 */
 	{"GET", "devices", REST_SERVICE, GH_SERVICE_DEVICE_LIST, READ, REST_SETS_TOP},
 	{"POST", "devices", REST_SERVICE, GH_SERVICE_BULK, WRITE, 0},
-	{"POST", "devices/query", REST_SERVICE, GH_SERVICE_QUERY, SERVICE, REST_PAGES},
+	{"POST", "devices/query", REST_SERVICE, GH_SERVICE_QUERY, SERVICE, REST_PAGES | REST_OF_ALL},
 	{"GET", "devices/*", REST_SERVICE, GH_SERVICE_IDENTITY_GET, READ, 0},
 	{"PUT", "devices/*", REST_SERVICE, GH_SERVICE_IDENTITY_PUT, WRITE, 0},
 	{"DELETE", "devices/*", REST_SERVICE, GH_SERVICE_IDENTITY_DELETE, WRITE, REST_EMPTY_OK},
@@ -137,6 +137,9 @@ gh_status rest_route_find(gh_bytes method, gh_bytes target, struct rest_path *re
 			if (!route_matches(&routes[i], ret_path))
 				continue;
 			if (text_equal(method, text_of(routes[i].method))) {
+				for (size_t id = ret_path->id_count; id < sizeof ret_path->ids / sizeof *ret_path->ids;
+					id++)
+					ret_path->ids[id] = (gh_bytes){NULL, 0};
 				*ret_route = &routes[i];
 				return GH_OK;
 			}
@@ -149,12 +152,14 @@ gh_status rest_route_find(gh_bytes method, gh_bytes target, struct rest_path *re
 
 bool rest_route_parameter(const struct rest_path *path, const char *name, gh_bytes *ret_value)
 {
-	gh_bytes rest = path->query, parameter, found;
+	gh_bytes rest = path->query, parameter, found, value;
 	while (rest.len) {
 		text_cut(rest, '&', &parameter, &rest);
-		text_cut(parameter, '=', &found, ret_value);
-		if (text_equal_nocase(found, text_of(name)))
+		text_cut(parameter, '=', &found, &value);
+		if (text_equal_nocase(found, text_of(name))) {
+			*ret_value = value;
 			return true;
+		}
 	}
 	return false;
 }

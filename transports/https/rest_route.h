@@ -14,6 +14,7 @@ enum rest_service_flags {
 	REST_SETS_TOP = 1 << 0, /* `top` of the query is the page size */
 	REST_PAGES = 1 << 1,    /* page size and continuation are header fields */
 	REST_EMPTY_OK = 1 << 2, /* success has no body: 204 */
+	REST_OF_ALL = 1 << 3,   /* the last word of the path is no resource: one named so gives no right to it */
 };
 
 struct rest_route {
@@ -31,7 +32,7 @@ enum { REST_ID_BYTES_MAX = 128, REST_SEGMENTS_MAX = 8, REST_ALLOW_BYTES = 48 };
 struct rest_path {
 	gh_bytes segments[REST_SEGMENTS_MAX];
 	size_t count;
-	gh_bytes ids[3];
+	gh_bytes ids[3]; /* empty beyond id_count */
 	size_t id_count;
 	gh_bytes query; /* what follows the "?" */
 	uint8_t room[1024];
