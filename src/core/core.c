@@ -9,6 +9,7 @@
 #include "src/core/link.h"
 #include "src/core/presence.h"
 #include "src/core/registry_key.h"
+#include "src/core/service.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -28,10 +29,45 @@ struct core {
 	struct authenticate_rules rules;
 	struct session_table sessions;
 	struct presence presence;
+	struct service service;
 	struct core_config config;
 	pthread_mutex_t lock; /* of the list of workers */
 	struct core_worker *workers;
 };
+
+/* ---- what the registry asks of the core, on the thread that serves service clients ---- */
+
+static bool core_registry_connected(void *context, gh_bytes device_id, gh_bytes module_id, uint64_t *ret_since_ms)
+{
+	return core_presence(context, device_id, module_id, ret_since_ms);
+}
+
+static uint64_t core_registry_connected_devices(void *context)
+{
+	return core_presence_devices(context);
+}
+
+static void core_registry_changed(void *context, gh_bytes device_id)
+{
+	struct core *core = context;
+	if (core_credentials_changed(core, device_id) != GH_OK)
+		log_event(core->config.log, LOG_ERROR, "no_memory",
+			"text=\"not every worker was told of changed credentials\"");
+}
+
+static void core_service_init(struct core *core)
+{
+	core->service.host = core->config.service_host;
+	core->service.registry = (struct registry_service){
+		.registry = core->config.registry,
+		.presence = {core, core_registry_connected, core_registry_connected_devices},
+		.changed = core_registry_changed,
+		.context = core,
+	};
+	atomic_init(&core->service.calls, 0);
+}
+
+/* ---- life ---- */
 
 struct core *core_new(const struct core_config *config, const uint64_t seed[2])
 {
@@ -50,6 +86,7 @@ struct core *core_new(const struct core_config *config, const uint64_t seed[2])
 	};
 	session_table_init(&core->sessions, seed);
 	presence_init(&core->presence, seed);
+	core_service_init(core);
 	pthread_mutex_init(&core->lock, NULL);
 	return core;
 }
@@ -81,6 +118,7 @@ gh_worker *core_worker_new(struct core *core, gh_host *host, uint64_t now_ms, ui
 		.rules = &core->rules,
 		.sessions = &core->sessions,
 		.presence = &core->presence,
+		.service = &core->service,
 		.store = core->config.store,
 		.log = core->config.log,
 		.host = host,
@@ -112,7 +150,7 @@ bool core_worker_idle(gh_worker *worker)
 	pthread_mutex_lock(&w->core->lock);
 	bool changes = w->changes_on_their_way > 0;
 	pthread_mutex_unlock(&w->core->lock);
-	return !changes && worker->unfreed == 0 && worker->outbox.unsettled == 0 && !worker->store_waiting;
+	return !changes && worker->calls == 0 && worker->unfreed == 0 && worker->outbox.unsettled == 0 && !worker->store_waiting;
 }
 
 void core_worker_close_links(gh_worker *worker)
@@ -126,7 +164,7 @@ void core_worker_free(gh_worker *worker)
 		return;
 	struct core_worker *w = core_worker_of(worker);
 	struct core *core = w->core;
-	assert(!worker->links.first && worker->receiving == 0);
+	assert(!worker->links.first && worker->receiving == 0 && worker->calls == 0);
 	pthread_mutex_lock(&core->lock);
 	struct core_worker **at = &core->workers;
 	while (*at != w)

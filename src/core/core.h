@@ -24,6 +24,9 @@ struct core_config {
 	const gh_backend_ops *backend_ops;
 	gh_backend *backend;
 	const struct log *log;
+	/* Registry calls of service clients: the thread they may block, and what they ask there.  NULL = none are served. */
+	gh_host *service_host;
+	const struct registry *registry;
 };
 
 /* Borrows everything in config until core_free.  NULL without memory. */

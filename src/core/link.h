@@ -32,6 +32,7 @@ struct link_list {
 };
 
 struct link_store_wait;
+struct service;
 
 /* The core as one loop thread sees it. */
 struct gh_worker {
@@ -43,6 +44,8 @@ struct gh_worker {
 	const struct log *log;
 	gh_host *host;
 	gh_store_port *store_port;
+	struct service *service;
+	size_t calls; /* of service clients under way */
 	struct outbox outbox;
 	gh_draft *draft;
 	uint64_t receiving; /* bytes reserved for requests that are not whole yet */
