@@ -1,13 +1,16 @@
 #include "src/builtin.h"
 
 #include "src/backends/embedded.h"
+#include "transports/https/http1_engine.h"
 #include "transports/mqtt/mqtt.h"
 
 static const gh_transport *const builtin_mqtt[] = {&mqtt_transport, NULL};
+static const gh_transport *const builtin_https[] = {&http1_transport, NULL};
 
 const struct builtin builtin = {
 	.store = &embedded_store,
 	.backend = &embedded_queue,
 	.mqtt = builtin_mqtt,
+	.https = builtin_https,
 	.recovery = embedded_store_recovery,
 };

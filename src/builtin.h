@@ -12,6 +12,7 @@ struct builtin {
 	/* The transports of each kind of listener: NULL-terminated, the first for who selects no ALPN name, later ones
 	 * preferred to earlier ones by those who do. */
 	const gh_transport *const *mqtt;
+	const gh_transport *const *https;
 	/* What recovery found when the store was opened, "" = nothing; borrowed from the store. */
 	const char *(*recovery)(const gh_store *store);
 };

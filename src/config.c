@@ -16,12 +16,12 @@ struct config *config_new(void)
 	if (!config)
 		return NULL;
 	config->log_level = LOG_INFO;
-	config->mqtt.address = strdup("0.0.0.0");
-	config->mqtt.port = 8883;
+	config->mqtt = (struct config_listener){.address = strdup("0.0.0.0"), .port = 8883, .served = true};
+	config->https = (struct config_listener){.address = strdup("0.0.0.0"), .port = 443};
 	config->embedded.level = GH_FSYNC;
 	config->disabled_status = GH_DISABLED;
 	limits_defaults(&config->limits);
-	if (!config->mqtt.address) {
+	if (!config->mqtt.address || !config->https.address) {
 		config_free(config);
 		return NULL;
 	}
@@ -41,6 +41,7 @@ void config_free(struct config *config)
 	free(config->tls.second_certificate_file);
 	free(config->tls.second_key_file);
 	free(config->mqtt.address);
+	free(config->https.address);
 	free(config);
 }
 

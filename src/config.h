@@ -24,8 +24,9 @@ enum {
 };
 
 struct config_listener {
-	char *address; /* numeric, v4 or v6; or "localhost": both loopbacks */
-	uint32_t port; /* 0 = pick a free one */
+	char *address;   /* numeric, v4 or v6; or "localhost": both loopbacks */
+	uint32_t port;   /* 0 = pick a free one */
+	unsigned served; /* true or false */
 };
 
 struct config_tls {
@@ -51,6 +52,7 @@ struct config {
 	enum log_level log_level;
 	struct config_tls tls;
 	struct config_listener mqtt;
+	struct config_listener https; /* served when its key is there */
 	enum config_backend backend;
 	struct config_embedded embedded;
 	gh_status disabled_status;   /* CONNACK 3: GH_DISABLED, 5: GH_UNAUTHORIZED */

@@ -41,6 +41,7 @@ struct schema_key {
 	uint64_t max;                        /* NUMBER: 0 to max */
 	const struct schema_choice *choices; /* CHOICE: up to a NULL text */
 	const struct schema_key *keys;       /* MAP: up to a NULL name */
+	size_t given;                        /* MAP: where it is noted that the key is there; 0 = nowhere */
 };
 
 enum { SCHEMA_KEYS_MAX = 16 };
@@ -104,8 +105,14 @@ static const struct schema_key schema_mqtt[] = {
 	{.name = "port", .kind = SCHEMA_NUMBER, .offset = AT(mqtt.port), .max = UINT16_MAX},
 	{.name = NULL},
 };
+static const struct schema_key schema_https[] = {
+	{.name = "address", .kind = SCHEMA_TEXT, .offset = AT(https.address), .check = schema_check_address},
+	{.name = "port", .kind = SCHEMA_NUMBER, .offset = AT(https.port), .max = UINT16_MAX},
+	{.name = NULL},
+};
 static const struct schema_key schema_listeners[] = {
 	{.name = "mqtt", .kind = SCHEMA_MAP, .keys = schema_mqtt},
+	{.name = "https", .kind = SCHEMA_MAP, .keys = schema_https, .given = AT(https.served)},
 	{.name = NULL},
 };
 static const struct schema_key schema_embedded[] = {
@@ -386,6 +393,8 @@ static void schema_apply_map(struct schema_walk *walk, const struct schema_key *
 	bool seen[SCHEMA_KEYS_MAX] = {false};
 	if (!schema_is(walk, node, YAML_MAPPING_NODE, map->name))
 		return;
+	if (map->given)
+		memcpy((char *)walk->config + map->given, &(unsigned){true}, sizeof(unsigned));
 	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
 		const yaml_node_t *name_node = yaml_document_get_node(walk->document, pair->key);
 		gh_bytes name;
@@ -416,6 +425,9 @@ static void schema_check_whole(struct schema_walk *walk, const yaml_node_t *root
 	const struct config_tls *tls = &walk->config->tls;
 	if (!tls->second_certificate_file != !tls->second_key_file)
 		SCHEMA_COMPLAIN(walk, root, "secondCertificateFile and secondKeyFile come together or not at all");
+	const struct config_listener *mqtt = &walk->config->mqtt, *https = &walk->config->https;
+	if (https->served && https->port && https->port == mqtt->port && strcmp(https->address, mqtt->address) == 0)
+		SCHEMA_COMPLAIN(walk, root, "mqtt and https have the same address and port");
 }
 
 void config_schema_apply(

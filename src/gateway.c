@@ -11,15 +11,18 @@
 #include "src/io/listener.h"
 #include "src/io/loop.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { GATEWAY_GROUPS_MAX = 4, STORE_DRAIN_MS_MAX = 10000 };
+enum { GATEWAY_GROUPS_MAX = 4, STORE_DRAIN_MS_MAX = 10000, WHERE_BYTES = INET6_ADDRSTRLEN + 16 };
 
 struct gateway {
 	const struct config *config;
@@ -29,8 +32,9 @@ struct gateway {
 	gh_backend *backend;
 	struct registry registry;
 	struct core *core;
-	struct tls_context *tls;
-	struct listener_group *groups[GATEWAY_GROUPS_MAX + 1]; /* NULL-terminated; [0] is MQTT */
+	struct listener_group *groups[GATEWAY_GROUPS_MAX + 1]; /* NULL-terminated */
+	size_t group_count;
+	struct listener_group *mqtt, *https; /* the first of each kind among them; NULL = not served */
 	struct loop *loop;
 	struct manage_gateway manage_gateway;
 	struct manage manage;
@@ -140,25 +144,33 @@ const struct registry *gateway_registry(const struct gateway *g)
 
 /* ---- starting ---- */
 
-/* One address; "localhost" is two, where there is an IPv6 loopback: clients try either first. */
-static gh_status gateway_listen_on(struct gateway *g, const char *address, uint16_t port, gh_error *ret_err)
+static gh_status gateway_add_group(
+	struct gateway *g, const struct listener_config *listener, struct tls_context *tls, gh_error *ret_err)
 {
-	bool both = strcmp(address, "localhost") == 0;
-	struct listener_config mqtt = {
-		.name = "mqtt",
-		.address = both ? "127.0.0.1" : address,
-		.port = port,
-		.transports = builtin.mqtt,
-		.limits = &g->config->limits,
-		.log = g->log,
-	};
-	gh_status status = listener_group_new(&mqtt, g->tls, &g->groups[0], ret_err);
-	if (status != GH_OK || !both)
+	assert(g->group_count < GATEWAY_GROUPS_MAX);
+	gh_status status = listener_group_new(listener, tls, &g->groups[g->group_count], ret_err);
+	if (status == GH_OK)
+		g->group_count++;
+	return status;
+}
+
+/* One address; "localhost" is two, where there is an IPv6 loopback: clients try either first. */
+static gh_status gateway_listen_on(struct gateway *g, struct listener_config listener, struct tls_context *tls,
+	struct listener_group **ret_first, gh_error *ret_err)
+{
+	bool both = strcmp(listener.address, "localhost") == 0;
+	if (both)
+		listener.address = "127.0.0.1";
+	gh_status status = gateway_add_group(g, &listener, tls, ret_err);
+	if (status != GH_OK)
 		return status;
+	*ret_first = g->groups[g->group_count - 1];
+	if (!both)
+		return GH_OK;
 	gh_error err = {0};
-	mqtt.address = "::1";
-	mqtt.port = listener_group_port(g->groups[0]);
-	status = listener_group_new(&mqtt, g->tls, &g->groups[1], &err);
+	listener.address = "::1";
+	listener.port = listener_group_port(*ret_first);
+	status = gateway_add_group(g, &listener, tls, &err);
 	if (status == GH_EXISTS) {
 		*ret_err = err;
 		return status;
@@ -168,22 +180,54 @@ static gh_status gateway_listen_on(struct gateway *g, const char *address, uint1
 	return GH_OK;
 }
 
-static gh_status gateway_listen(struct gateway *g, gh_error *ret_err)
+/* One kind of listener; its TLS context is its own, because it answers ALPN with the names of its own transports. */
+static gh_status gateway_listen_for(struct gateway *g, const char *name, const gh_transport *const *transports,
+	const struct config_listener *where, struct listener_group **ret_first, gh_error *ret_err)
 {
 	const struct config *config = g->config;
 	const char *alpn[ALPN_NAMES_MAX + 1];
-	alpn_names(builtin.mqtt, alpn);
-	struct tls_config tls = {
+	alpn_names(transports, alpn);
+	struct tls_config tls_config = {
 		.certificate_file = config->tls.certificate_file,
 		.key_file = config->tls.key_file,
 		.certificate_file_2 = config->tls.second_certificate_file,
 		.key_file_2 = config->tls.second_key_file,
 		.alpn = alpn,
 	};
-	gh_status status = tls_context_new(&tls, &g->tls, ret_err);
+	struct listener_config listener = {
+		.name = name,
+		.address = where->address,
+		.port = (uint16_t)where->port,
+		.transports = transports,
+		.limits = &config->limits,
+		.log = g->log,
+	};
+	struct tls_context *tls;
+	gh_status status = tls_context_new(&tls_config, &tls, ret_err);
 	if (status != GH_OK)
 		return status;
-	return gateway_listen_on(g, g->config->mqtt.address, (uint16_t)g->config->mqtt.port, ret_err);
+	status = gateway_listen_on(g, listener, tls, ret_first, ret_err);
+	tls_context_unref(tls); /* the groups hold it */
+	return status;
+}
+
+static gh_status gateway_listen(struct gateway *g, gh_error *ret_err)
+{
+	const struct {
+		const char *name;
+		const gh_transport *const *transports;
+		const struct config_listener *where;
+		struct listener_group **first;
+	} kinds[] = {
+		{"mqtt", builtin.mqtt, &g->config->mqtt, &g->mqtt},
+		{"https", builtin.https, &g->config->https, &g->https},
+	};
+	gh_status status = GH_OK;
+	for (size_t i = 0; status == GH_OK && i < sizeof kinds / sizeof *kinds; i++)
+		if (kinds[i].where->served)
+			status = gateway_listen_for(
+				g, kinds[i].name, kinds[i].transports, kinds[i].where, kinds[i].first, ret_err);
+	return status;
 }
 
 static gh_status gateway_make_workers(struct gateway *g, gh_error *ret_err)
@@ -252,6 +296,35 @@ static gh_status gateway_make_control(struct gateway *g, gh_error *ret_err)
 	return admin_server_new(&admin, &g->admin, ret_err);
 }
 
+uint16_t gateway_mqtt_port(const struct gateway *g)
+{
+	return g->mqtt ? listener_group_port(g->mqtt) : 0;
+}
+
+uint16_t gateway_https_port(const struct gateway *g)
+{
+	return g->https ? listener_group_port(g->https) : 0;
+}
+
+/* "0.0.0.0:8883", "[::]:443", "off" */
+static const char *gateway_where(const struct config_listener *listener, uint16_t port, char ret_text[WHERE_BYTES])
+{
+	if (!listener->served)
+		return "off";
+	snprintf(ret_text, WHERE_BYTES, strchr(listener->address, ':') ? "[%s]:%u" : "%s:%u", listener->address,
+		(unsigned)port);
+	return ret_text;
+}
+
+static void gateway_say_listening(const struct gateway *g)
+{
+	char mqtt[WHERE_BYTES], https[WHERE_BYTES];
+	log_event(g->log, LOG_INFO, "listening", "mqtt=%s https=%s workers=%zu level=%s dir=%s",
+		gateway_where(&g->config->mqtt, gateway_mqtt_port(g), mqtt),
+		gateway_where(&g->config->https, gateway_https_port(g), https), g->worker_count,
+		gh_durability_name(builtin.backend->level(g->backend)), LOG_TEXT(text_of(g->directory)));
+}
+
 gh_status gateway_start(struct gateway *g, gh_error *ret_err)
 {
 	gh_status status = hub_names_save(g->directory, (const char *const *)g->config->hosts, ret_err);
@@ -265,15 +338,8 @@ gh_status gateway_start(struct gateway *g, gh_error *ret_err)
 		status = gateway_worker_start(g->workers[i], ret_err);
 	g->serving = status == GH_OK;
 	if (status == GH_OK)
-		log_event(g->log, LOG_INFO, "listening", "mqtt=%s:%u workers=%zu level=%s dir=%s",
-			g->config->mqtt.address, gateway_mqtt_port(g), g->worker_count,
-			gh_durability_name(builtin.backend->level(g->backend)), LOG_TEXT(text_of(g->directory)));
+		gateway_say_listening(g);
 	return status;
-}
-
-uint16_t gateway_mqtt_port(const struct gateway *g)
-{
-	return listener_group_port(g->groups[0]);
 }
 
 /* ---- running and stopping ---- */
@@ -312,7 +378,6 @@ void gateway_free(struct gateway *g)
 	loop_free(g->loop);
 	for (size_t i = 0; i < GATEWAY_GROUPS_MAX; i++)
 		listener_group_free(g->groups[i]);
-	tls_context_unref(g->tls);
 	core_free(g->core);
 	if (g->backend)
 		builtin.backend->close(g->backend);

@@ -40,6 +40,8 @@ Test(config, minimal_file_leaves_the_defaults)
 	cr_assert_eq(config->log_level, LOG_INFO);
 	cr_assert_str_eq(config->mqtt.address, "0.0.0.0");
 	cr_assert_eq(config->mqtt.port, 8883);
+	cr_assert(config->mqtt.served);
+	cr_assert_not(config->https.served);
 	cr_assert_eq(config->backend, CONFIG_BACKEND_EMBEDDED);
 	cr_assert_eq(config->embedded.level, GH_FSYNC);
 	cr_assert_eq(config->disabled_status, GH_DISABLED);
@@ -61,7 +63,9 @@ Test(config, every_key_is_read)
 				     "  keyFile: /k1.pem\n"
 				     "  secondCertificateFile: c2.pem\n"
 				     "  secondKeyFile: k2.pem\n"
-				     "listeners: {mqtt: {address: \"::1\", port: 0}}\n"
+				     "listeners:\n"
+				     "  mqtt: {address: \"::1\", port: 0}\n"
+				     "  https: {address: 10.0.0.1, port: 8443}\n"
 				     "backend: embedded\n"
 				     "embedded: {partitions: 32, level: fsync}\n"
 				     "disabledConnack: 5\n"
@@ -83,6 +87,9 @@ Test(config, every_key_is_read)
 	cr_assert_str_eq(config->tls.second_key_file, "/etc/gh/k2.pem");
 	cr_assert_str_eq(config->mqtt.address, "::1");
 	cr_assert_eq(config->mqtt.port, 0);
+	cr_assert_str_eq(config->https.address, "10.0.0.1");
+	cr_assert_eq(config->https.port, 8443);
+	cr_assert(config->mqtt.served && config->https.served);
 	cr_assert_eq(config->embedded.partitions, 32);
 	cr_assert_eq(config->disabled_status, GH_UNAUTHORIZED);
 	cr_assert(config->disable_device_sas && !config->disable_module_sas && config->disable_local_auth);
@@ -98,7 +105,34 @@ Test(config, example_file_is_good)
 	struct config *config = config_load(EXAMPLES_DIR "/gatehouse.yaml", &problems);
 	cr_assert(config, "%u:%u: %s", problems.items[0].line, problems.items[0].column, problems.items[0].text);
 	cr_assert_eq(config->limits.retention_ms_max, 604800000);
+	cr_assert(config->https.served);
 	config_free(config);
+}
+
+/* A gateway that may not bind port 443 starts as before, whatever else its file says about listeners. */
+Test(config, https_is_served_when_its_key_is_there_and_only_then)
+{
+	static const struct {
+		const char *text, *address;
+		uint32_t port;
+		bool served;
+	} rows[] = {
+		{MINIMAL, "0.0.0.0", 443, false},
+		{MINIMAL "listeners: {}\n", "0.0.0.0", 443, false},
+		{MINIMAL "listeners: {mqtt: {port: 443}}\n", "0.0.0.0", 443, false},
+		{MINIMAL "listeners: {https: {}}\n", "0.0.0.0", 443, true},
+		{MINIMAL "listeners: {https: {port: 0}}\n", "0.0.0.0", 0, true},
+		{MINIMAL "listeners: {https: {address: localhost}}\n", "localhost", 443, true},
+		{MINIMAL "listeners: {mqtt: {port: 0}, https: {port: 0}}\n", "0.0.0.0", 0, true},
+		{MINIMAL "listeners: {mqtt: {address: \"::1\", port: 443}, https: {}}\n", "0.0.0.0", 443, true},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct config *config = good(rows[i].text, NULL);
+		cr_assert_eq(config->https.served, rows[i].served, "%s", rows[i].text);
+		cr_assert_str_eq(config->https.address, rows[i].address, "%s", rows[i].text);
+		cr_assert_eq(config->https.port, rows[i].port, "%s", rows[i].text);
+		config_free(config);
+	}
 }
 
 /* MINIMAL has three lines, so what follows it begins in line 4. */
@@ -144,6 +178,20 @@ static const struct {
 	{"beyond 64 bits", MINIMAL "workers: 18446744073709551616\n", 4, 10, "a whole number is expected"},
 	{"too many workers", MINIMAL "workers: 257\n", 4, 10, "workers is 257, allowed is 0 to 256"},
 	{"port 65536", MINIMAL "listeners: {mqtt: {port: 65536}}\n", 4, 26, "port is 65536, allowed is 0 to 65535"},
+	{"https without a map", MINIMAL "listeners: {https: 443}\n", 4, 20, "https must be a mapping, not one value"},
+	{"https without a value", MINIMAL "listeners:\n  https:\n", 5, 9, "https must be a mapping, not one value"},
+	{"https: unknown key", MINIMAL "listeners: {https: {prot: 443}}\n", 4, 21,
+		"unknown key \"prot\" in https; the nearest known one is \"port\""},
+	{"https: port 65536", MINIMAL "listeners: {https: {port: 65536}}\n", 4, 27,
+		"port is 65536, allowed is 0 to 65535"},
+	{"https: quoted port", MINIMAL "listeners: {https: {port: \"443\"}}\n", 4, 27, "port must be a number"},
+	{"https: port twice", MINIMAL "listeners: {https: {port: 1, port: 1}}\n", 4, 30, "port is given twice"},
+	{"https: address by name", MINIMAL "listeners: {https: {address: example}}\n", 4, 30,
+		"a numeric address is expected"},
+	{"https: no address", MINIMAL "listeners: {https: {address: }}\n", 4, 30, "address has no value"},
+	{"https twice", MINIMAL "listeners: {https: {}, https: {}}\n", 4, 24, "https is given twice"},
+	{"one port for two", MINIMAL "listeners: {mqtt: {port: 443}, https: {}}\n", 1, 1,
+		"mqtt and https have the same address and port"},
 	{"33 partitions", MINIMAL "embedded: {partitions: 33}\n", 4, 24, "partitions is 33, allowed is 0 to 32"},
 	{"limit out of range", MINIMAL "limits: {fetches_max: 0}\n", 4, 23, "fetches_max is 0, allowed is 1 to 4096"},
 	{"limit with a wrong unit", MINIMAL "limits: {record_ms_max: 10 MB}\n", 4, 25, "the unit must be one of us"},
@@ -275,6 +323,7 @@ Test(config, other_numbers_are_taken_from_0_to_max_and_nowhere_else)
 	} rows[] = {
 		{MINIMAL "workers: %s\n", CONFIG_WORKERS_MAX},
 		{MINIMAL "listeners: {mqtt: {port: %s}}\n", 65535},
+		{MINIMAL "listeners: {https: {port: %s}}\n", 65535},
 		{MINIMAL "embedded: {partitions: %s}\n", CONFIG_PARTITIONS_MAX},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
