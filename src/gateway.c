@@ -6,6 +6,7 @@
 #include "src/builtin.h"
 #include "src/place.h"
 #include "src/core/core.h"
+#include "src/gateway_service.h"
 #include "src/gateway_worker.h"
 #include "src/io/alpn.h"
 #include "src/io/listener.h"
@@ -42,6 +43,7 @@ struct gateway {
 	bool serving;
 	struct loop_fd *signal_watch;
 	int signal_fd;
+	struct gateway_service *service;
 	struct gateway_worker **workers;
 	size_t worker_count;
 };
@@ -93,6 +95,10 @@ static gh_status gateway_open_storage(struct gateway *g, bool accept_loss, gh_er
 
 static gh_status gateway_make_core(struct gateway *g, gh_error *ret_err)
 {
+	gh_status status = gateway_service_new(&g->service, ret_err);
+	if (status != GH_OK)
+		return status;
+	g->registry = (struct registry){g->store, &g->config->limits, loop_random_bytes, loop_wall_ms};
 	uint64_t seed[2];
 	loop_random_bytes(seed, sizeof seed);
 	struct core_config core = {
@@ -105,9 +111,10 @@ static gh_status gateway_make_core(struct gateway *g, gh_error *ret_err)
 		.backend_ops = builtin.backend,
 		.backend = g->backend,
 		.log = g->log,
+		.service_host = gateway_service_host(g->service),
+		.registry = &g->registry,
 	};
 	g->core = core_new(&core, seed);
-	g->registry = (struct registry){g->store, &g->config->limits, loop_random_bytes, loop_wall_ms};
 	return g->core ? registry_ensure_policies(&g->registry, ret_err)
 		       : gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for the core");
 }
@@ -334,6 +341,8 @@ gh_status gateway_start(struct gateway *g, gh_error *ret_err)
 		status = gateway_make_control(g, ret_err);
 	if (status == GH_OK)
 		status = gateway_make_workers(g, ret_err);
+	if (status == GH_OK)
+		status = gateway_service_start(g->service, ret_err);
 	for (size_t i = 0; status == GH_OK && i < g->worker_count; i++)
 		status = gateway_worker_start(g->workers[i], ret_err);
 	g->serving = status == GH_OK;
@@ -344,18 +353,23 @@ gh_status gateway_start(struct gateway *g, gh_error *ret_err)
 
 /* ---- running and stopping ---- */
 
-static void gateway_stop_workers(struct gateway *g)
+/* Workers first, so that nothing more is asked of the service thread.  That one finishes what was asked, which it tells
+ * workers that have ended: theirs is to take that out, all of them before the first is freed. */
+static void gateway_stop_threads(struct gateway *g)
 {
 	for (size_t i = 0; i < g->worker_count; i++)
 		gateway_worker_drain(g->workers[i]);
 	for (size_t i = 0; i < g->worker_count; i++)
 		gateway_worker_join(g->workers[i]);
+	gateway_service_stop(g->service);
+	for (size_t i = 0; i < g->worker_count; i++)
+		gateway_worker_settle(g->workers[i]);
 }
 
 gh_status gateway_run(struct gateway *g, gh_error *ret_err)
 {
 	loop_run(g->loop);
-	gateway_stop_workers(g);
+	gateway_stop_threads(g);
 	gh_status status = builtin.backend->drain(g->backend, STORE_DRAIN_MS_MAX);
 	struct core_counts counts;
 	core_counts(g->core, &counts);
@@ -369,7 +383,7 @@ void gateway_free(struct gateway *g)
 {
 	if (!g)
 		return;
-	gateway_stop_workers(g); /* those still running, after a start that failed half-way */
+	gateway_stop_threads(g); /* those still running, after a start that failed half-way */
 	for (size_t i = 0; i < g->worker_count; i++)
 		gateway_worker_free(g->workers[i]);
 	free(g->workers);
@@ -379,6 +393,7 @@ void gateway_free(struct gateway *g)
 	for (size_t i = 0; i < GATEWAY_GROUPS_MAX; i++)
 		listener_group_free(g->groups[i]);
 	core_free(g->core);
+	gateway_service_free(g->service);
 	if (g->backend)
 		builtin.backend->close(g->backend);
 	if (g->store)

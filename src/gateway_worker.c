@@ -2,6 +2,7 @@
 
 #include "src/base/take.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +174,13 @@ void gateway_worker_join(struct gateway_worker *w)
 	if (w->started)
 		pthread_join(w->thread, NULL);
 	w->started = false;
+}
+
+void gateway_worker_settle(struct gateway_worker *w)
+{
+	assert(!w->started);
+	loop_stop(w->loop);
+	loop_run(w->loop);
 }
 
 void gateway_worker_free(struct gateway_worker *w)

@@ -20,6 +20,8 @@ gh_status gateway_worker_start(struct gateway_worker *worker, gh_error *ret_err)
 void gateway_worker_drain(struct gateway_worker *worker);
 /* Waits for the end of a drained thread; no-op when it never ran. */
 void gateway_worker_join(struct gateway_worker *worker);
-void gateway_worker_free(struct gateway_worker *worker); /* joined; accepts NULL */
+/* Joined, and nobody posts any more: does here what other threads posted since its own ended. */
+void gateway_worker_settle(struct gateway_worker *worker);
+void gateway_worker_free(struct gateway_worker *worker); /* settled; accepts NULL */
 
 #endif

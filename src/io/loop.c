@@ -280,6 +280,7 @@ void loop_free(struct loop *loop)
 		return;
 	assert(loop->watches == 0);
 	assert(loop->timers.count == 0 && !loop->starved);
+	assert(!atomic_load(&loop->posted));
 	uv_handle_t *own[] = {(uv_handle_t *)&loop->wake, (uv_handle_t *)&loop->timer, (uv_handle_t *)&loop->prepare,
 		(uv_handle_t *)&loop->check, (uv_handle_t *)&loop->idle};
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)

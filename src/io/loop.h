@@ -21,7 +21,7 @@ struct loop *loop_new_with_clock(uint64_t (*clock_ms)(void *context), void *cont
 void loop_free(struct loop *loop); /* all watches and timers of others removed before; accepts NULL */
 
 /* Runs until loop_stop; returns with nothing of the loop pending but what is still watched: tasks posted before the
- * stop have run.  May be run again. */
+ * stop have run.  May be run again: what others posted since then waits for that, and must not be left when it is freed. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop); /* any thread, also from a signal handler */
 /* Does what is ready now, without waiting: for tests that drive both ends from one thread. */

@@ -147,6 +147,24 @@ Test(loop, a_stop_before_the_run_counts_and_posted_tasks_still_run)
 	loop_free(loop);
 }
 
+Test(loop, what_is_posted_after_the_end_of_a_run_waits_for_the_next)
+{
+	struct turn_state turn = {0};
+	struct count_task task = {.task.run = count_run, .turn = &turn};
+	struct loop *loop = loop_new();
+	loop_set_turn(loop, &turn_ops, &turn);
+	for (unsigned run = 0; run < 3; run++) {
+		loop_stop(loop);
+		loop_run(loop);
+		loop_host(loop)->ops->post(loop_host(loop), &task.task);
+		cr_assert_eq(turn.tasks, run);
+	}
+	loop_stop(loop);
+	loop_run(loop);
+	cr_assert_eq(turn.tasks, 3);
+	loop_free(loop);
+}
+
 /* ---- timers ---- */
 
 struct test_timer {
