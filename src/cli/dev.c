@@ -21,12 +21,13 @@
 #include <unistd.h>
 
 #define DEV_DEVICE_ID "dev1"
-enum { DEV_MQTT_PORT = 8883, HOST_NAME_BYTES_MAX = 253 };
+#define DEV_POLICY "iothubowner"
+enum { DEV_MQTT_PORT = 8883, DEV_HTTPS_PORT = 443, HOST_NAME_BYTES_MAX = 253 };
 
 struct dev_options {
 	const char *directory; /* NULL = the default */
 	const char *host;
-	uint64_t mqtt_port;
+	uint64_t mqtt_port, https_port;
 	bool not_yet; /* a port of a protocol that is not served yet was asked for */
 	bool json;
 	bool accept_loss;
@@ -34,7 +35,7 @@ struct dev_options {
 
 static int dev_parse(int argc, char **argv, struct dev_options *o)
 {
-	uint64_t amqp = UINT64_MAX, https = UINT64_MAX, admin = UINT64_MAX;
+	uint64_t amqp = UINT64_MAX, admin = UINT64_MAX;
 	const struct options_row rows[] = {
 		{.name = "--dir",
 			.text = &o->directory,
@@ -49,14 +50,14 @@ static int dev_parse(int argc, char **argv, struct dev_options *o)
 			.number = &o->mqtt_port,
 			.value = "N",
 			.help = "MQTT over TLS; default 8883, 0 picks a free one"},
+		{.name = "--https-port",
+			.number = &o->https_port,
+			.value = "N",
+			.help = "HTTPS; default 443, 0 picks a free one"},
 		{.name = "--amqp-port",
 			.number = &amqp,
 			.value = "N",
 			.help = "taken; AMQP comes with a later version"},
-		{.name = "--https-port",
-			.number = &https,
-			.value = "N",
-			.help = "taken; HTTPS comes with a later version"},
 		{.name = "--admin-port", .number = &admin, .value = "N", .help = "taken; comes with a later version"},
 		{.name = "--accept-loss",
 			.flag = &o->accept_loss,
@@ -73,9 +74,13 @@ static int dev_parse(int argc, char **argv, struct dev_options *o)
 		return code;
 	if (o->mqtt_port > UINT16_MAX)
 		return options_wrong(&options, "--mqtt-port is 0 to 65535");
+	if (o->https_port > UINT16_MAX)
+		return options_wrong(&options, "--https-port is 0 to 65535");
+	if (o->https_port == o->mqtt_port && o->mqtt_port != 0)
+		return options_wrong(&options, "--mqtt-port and --https-port are the same");
 	if (!*o->host || strlen(o->host) > HOST_NAME_BYTES_MAX)
 		return options_wrong(&options, "--host has 1 to %d characters", HOST_NAME_BYTES_MAX);
-	o->not_yet = amqp != UINT64_MAX || https != UINT64_MAX || admin != UINT64_MAX;
+	o->not_yet = amqp != UINT64_MAX || admin != UINT64_MAX;
 	return OPTIONS_GO;
 }
 
@@ -83,6 +88,12 @@ static char *dev_path(const char *directory, const char *name)
 {
 	char *path;
 	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
+}
+
+static void dev_listen(struct config_listener *listener, uint64_t port)
+{
+	free(listener->address);
+	*listener = (struct config_listener){.address = strdup("localhost"), .port = (uint32_t)port, .served = true};
 }
 
 /* The configuration that serves loopback out of one folder.  Names beyond the hub's own: what this machine is called. */
@@ -99,9 +110,8 @@ static struct config *dev_config(const struct dev_options *options, const char *
 	config->data_dir = strdup(directory);
 	config->tls.certificate_file = dev_path(directory, "server.pem");
 	config->tls.key_file = dev_path(directory, "server.key");
-	free(config->mqtt.address);
-	config->mqtt.address = strdup("localhost");
-	config->mqtt.port = (uint32_t)options->mqtt_port;
+	dev_listen(&config->mqtt, options->mqtt_port);
+	dev_listen(&config->https, options->https_port);
 	return config;
 }
 
@@ -117,19 +127,32 @@ static gh_status dev_device(const struct registry *registry, json_t **ret_device
 	return status;
 }
 
-static json_t *dev_facts(const struct dev_options *options, const char *directory, uint16_t port, const json_t *device)
+static const char *dev_key(const json_t *holder)
 {
-	const char *key = json_string_value(json_object_get(
-		json_object_get(json_object_get(device, "authentication"), "symmetricKey"), "primaryKey"));
-	return json_pack("{s:s, s:i, s:s+, s:i, s:s, s:s, s:s++++}", "hostName", options->host, "mqttPort", (int)port,
-		"caFile", directory, "/ca.pem", "pid", (int)getpid(), "dataDir", directory, "deviceId", DEV_DEVICE_ID,
+	const char *key = json_string_value(json_object_get(holder, "primaryKey"));
+	return key ? key : "";
+}
+
+static json_t *dev_facts(const struct dev_options *options, const char *directory, const struct gateway *gateway,
+	const json_t *device, const json_t *policy)
+{
+	const json_t *pair = json_object_get(json_object_get(device, "authentication"), "symmetricKey");
+	return json_pack("{s:s, s:i, s:i, s:s+, s:i, s:s, s:s, s:s+++, s:s+++}", "hostName", options->host, "mqttPort",
+		(int)gateway_mqtt_port(gateway), "httpsPort", (int)gateway_https_port(gateway), "caFile", directory,
+		"/ca.pem", "pid", (int)getpid(), "dataDir", directory, "deviceId", DEV_DEVICE_ID,
 		"deviceConnectionString", "HostName=", options->host,
-		";DeviceId=" DEV_DEVICE_ID ";SharedAccessKey=", key ? key : "", "");
+		";DeviceId=" DEV_DEVICE_ID ";SharedAccessKey=", dev_key(pair), "serviceConnectionString",
+		"HostName=", options->host, ";SharedAccessKeyName=" DEV_POLICY ";SharedAccessKey=", dev_key(policy));
 }
 
 static const char *dev_fact(const json_t *facts, const char *name)
 {
 	return json_string_value(json_object_get(facts, name));
+}
+
+static long long dev_number(const json_t *facts, const char *name)
+{
+	return json_integer_value(json_object_get(facts, name));
 }
 
 static void dev_say(const struct dev_options *options, const json_t *facts)
@@ -138,14 +161,16 @@ static void dev_say(const struct dev_options *options, const json_t *facts)
 		json_dumpf(facts, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
-		long long port = json_integer_value(json_object_get(facts, "mqttPort"));
-		printf("Gatehouse is ready: MQTT over TLS on %s:%lld, data in %s\n"
+		long long port = dev_number(facts, "mqttPort");
+		printf("Gatehouse is ready: MQTT over TLS on %s:%lld, HTTPS on %s:%lld, data in %s\n"
 		       "  device      %s\n"
 		       "  connection  %s\n"
+		       "  service     %s\n"
 		       "  CA          %s\n"
 		       "What it receives: gatehouse tail --dir %s\n",
-			options->host, port, dev_fact(facts, "dataDir"), dev_fact(facts, "deviceId"),
-			dev_fact(facts, "deviceConnectionString"), dev_fact(facts, "caFile"),
+			options->host, port, options->host, dev_number(facts, "httpsPort"), dev_fact(facts, "dataDir"),
+			dev_fact(facts, "deviceId"), dev_fact(facts, "deviceConnectionString"),
+			dev_fact(facts, "serviceConnectionString"), dev_fact(facts, "caFile"),
 			dev_fact(facts, "dataDir"));
 		if (port != DEV_MQTT_PORT)
 			printf("Clients that cannot be told a port: GatewayHostName=%s:%lld in the connection string\n",
@@ -158,18 +183,21 @@ static gh_status dev_serve(
 	const struct dev_options *options, const struct config *config, const struct log *log, gh_error *err)
 {
 	struct gateway *gateway = NULL;
-	json_t *device = NULL;
+	json_t *device = NULL, *policy = NULL;
 	gh_status status = gateway_open(config, log, options->accept_loss, &gateway, err);
 	if (status == GH_OK)
 		status = dev_device(gateway_registry(gateway), &device, err);
 	if (status == GH_OK)
+		status = registry_policy_get(gateway_registry(gateway), DEV_POLICY, &policy, err);
+	if (status == GH_OK)
 		status = gateway_start(gateway, err);
 	if (status == GH_OK) {
-		json_t *facts = dev_facts(options, config->data_dir, gateway_mqtt_port(gateway), device);
+		json_t *facts = dev_facts(options, config->data_dir, gateway, device, policy);
 		dev_say(options, facts);
 		json_decref(facts);
 		status = gateway_run(gateway, err);
 	}
+	json_decref(policy);
 	json_decref(device);
 	gateway_free(gateway);
 	return status;
@@ -199,14 +227,14 @@ static gh_status dev_run(const struct dev_options *options, const struct log *lo
 
 int cli_dev(int argc, char **argv)
 {
-	struct dev_options options = {.host = "localhost", .mqtt_port = DEV_MQTT_PORT};
+	struct dev_options options = {.host = "localhost", .mqtt_port = DEV_MQTT_PORT, .https_port = DEV_HTTPS_PORT};
 	struct log log = {LOG_INFO, loop_wall_ms, log_write_fd, (void *)(intptr_t)STDERR_FILENO};
 	int code = dev_parse(argc, argv, &options);
 	if (code != OPTIONS_GO)
 		return code;
 	if (options.not_yet)
 		log_event(&log, LOG_WARNING, "not_served",
-			"text=\"AMQP, HTTPS and TCP admin listeners come with later versions\"");
+			"text=\"AMQP and TCP admin listeners come with later versions\"");
 	gh_error err = {0};
 	if (dev_run(&options, &log, &err) == GH_OK)
 		return CLI_DONE;

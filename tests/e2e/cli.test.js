@@ -3,7 +3,8 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { Device, Gateway, KEYS, document, gatehouse, keyOf, promise, sasToken, temporaryFolder } = require('./gateway');
+const { Daemon, Device, Gateway, KEYS, defer, document, gatehouse, keyOf, promise, sasToken, temporaryFolder, within } =
+  require('./gateway');
 const { MqttClient } = require('./mqtt_client');
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
@@ -40,18 +41,38 @@ promise('--version, --help and an unknown command', async () => {
 
 promise('dev --json prints one line with what a program needs, and makes the five policies', async (t) => {
   const gateway = await Gateway.start(t);
-  const { hostName, mqttPort, caFile, pid, dataDir, deviceId, deviceConnectionString } = gateway.info;
+  const { hostName, mqttPort, httpsPort, caFile, pid, dataDir, deviceId, deviceConnectionString, serviceConnectionString } =
+    gateway.info;
   assert.equal(typeof hostName, 'string');
   assert.ok(mqttPort > 0);
+  assert.ok(httpsPort > 0 && httpsPort !== mqttPort);
   assert.ok(fs.readFileSync(caFile, 'utf8').includes('BEGIN CERTIFICATE'));
   assert.equal(pid, gateway.daemon.child.pid);
   assert.equal(dataDir, gateway.dir);
   assert.ok(deviceConnectionString.includes(`DeviceId=${deviceId};`));
   const policies = JSON.parse(await gateway.ok('policy', 'list', '--json'));
+  const owner = policies.find((policy) => (policy.keyName ?? policy.name) === 'iothubowner');
+  assert.equal(serviceConnectionString,
+    `HostName=${hostName};SharedAccessKeyName=iothubowner;SharedAccessKey=${owner.primaryKey}`);
   const names = policies.map((policy) => policy.keyName ?? policy.name).sort();
   assert.deepEqual(names, ['device', 'iothubowner', 'registryRead', 'registryReadWrite', 'service']);
   await gateway.daemon.kill();
   assert.equal(gateway.daemon.stdout.trim().split('\n').length, 1, 'one line only');
+});
+
+promise('dev without --json says the same to a person', async (t) => {
+  const dir = path.join(temporaryFolder(t), 'data');
+  const first = await Gateway.start(t, { dir });
+  await first.daemon.kill();
+  const ports = ['--mqtt-port', String(first.port), '--https-port', String(first.httpsPort)];
+  const daemon = new Daemon(['dev', '--dir', dir, ...ports]);
+  defer(t, () => daemon.kill('SIGKILL'));
+  await within(daemon.firstLine, 'what dev says');
+  await daemon.kill();
+  const { caFile, deviceConnectionString, serviceConnectionString } = first.info;
+  for (const fact of [`localhost:${first.port}`, `localhost:${first.httpsPort}`, caFile, deviceConnectionString,
+    serviceConnectionString])
+    assert.ok(daemon.stdout.includes(fact), `${fact} in:\n${daemon.stdout}`);
 });
 
 onBoth('a device is created, shown, listed, changed and deleted', async (t, gateway) => {

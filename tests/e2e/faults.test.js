@@ -6,7 +6,7 @@ const net = require('node:net');
 const path = require('node:path');
 const tls = require('node:tls');
 const { once } = require('node:events');
-const { Daemon, Device, Gateway, defer, gatehouse, promise, temporaryFolder, within } = require('./gateway');
+const { Daemon, Device, Gateway, defer, freePort, gatehouse, promise, temporaryFolder, within } = require('./gateway');
 const { MqttClient } = require('./mqtt_client');
 const { certificate, configuration, failing, serve } = require('./serve');
 
@@ -73,21 +73,25 @@ promise('a taken port is refused with one clear line', async (t) => {
   await once(server, 'listening');
   defer(t, () => server.close());
   const { port } = server.address();
-  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(port), '--json'],
-    new RegExp(String(port)));
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(port),
+    '--https-port', '0', '--json'], new RegExp(`${port}: already in use.*--mqtt-port`));
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', '0', '--https-port',
+    String(port), '--json'], new RegExp(`${port}: already in use.*--https-port`));
 });
 
 promise('a second gateway on the same port is refused although both would share it', async (t) => {
   const gateway = await Gateway.start(t);
   await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(gateway.port),
-    '--json'], new RegExp(String(gateway.port)));
+    '--https-port', '0', '--json'], new RegExp(String(gateway.port)));
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', '0', '--https-port',
+    String(gateway.httpsPort), '--json'], new RegExp(String(gateway.httpsPort)));
   assert.equal((await gateway.run('health')).code, 0);
 });
 
 promise('a second gateway on the same folder is refused, and the first goes on', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('first');
-  await refusesToStart(t, ['dev', '--dir', gateway.dir, '--mqtt-port', '0', '--json'], /\S/);
+  await refusesToStart(t, ['dev', '--dir', gateway.dir, '--mqtt-port', '0', '--https-port', '0', '--json'], /\S/);
   const client = await MqttClient.connect(device);
   assert.ok(await client.publish(device.topic, 'still here'));
 });
@@ -122,13 +126,15 @@ promise('a missing certificate and a key that does not fit are refused by name',
 promise('a folder that cannot be made is refused by name', async (t) => {
   const file = path.join(temporaryFolder(t), 'a-file');
   fs.writeFileSync(file, '');
-  await refusesToStart(t, ['dev', '--dir', path.join(file, 'data'), '--mqtt-port', '0', '--json'], /a-file/);
+  await refusesToStart(t, ['dev', '--dir', path.join(file, 'data'), '--mqtt-port', '0', '--https-port', '0', '--json'],
+    /a-file/);
 });
 
 promise('a folder where nothing can be written is refused by name, for root too', async (t) => {
   const dir = path.join(temporaryFolder(t), 'data');
   fs.mkdirSync(dir, { mode: 0o700 });
-  await refusesToStart(t, ['dev', '--dir', dir, '--mqtt-port', '0', '--json'], /data.*([Pp]ermission|denied)/,
+  await refusesToStart(t, ['dev', '--dir', dir, '--mqtt-port', '0', '--https-port', '0', '--json'],
+    /data.*([Pp]ermission|denied)/,
     { env: failing(dir, 'open:EACCES:1:1000000') });
 });
 
@@ -181,6 +187,37 @@ promise('must_01 TLS 1.2 and 1.3 are accepted, TLS 1.1 is refused', async (t) =>
   defer(t, () => old.destroy());
   const [error] = await within(once(old, 'error'), 'the refusal of TLS 1.1');
   assert.match(String(error.code), /PROTOCOL_VERSION/);
+});
+
+/** What a listener selects of the names offered; false = it does not answer. The handshake succeeds in any case. */
+async function selected(gateway, port, names) {
+  const socket = tls.connect({ host: '127.0.0.1', port, servername: 'localhost', ca: gateway.ca, ALPNProtocols: names });
+  await within(once(socket, 'secureConnect'), `a handshake that offers ${names.join()}`);
+  socket.destroy();
+  return socket.alpnProtocol;
+}
+
+promise('must_02 each listener selects the ALPN names of its own protocols, and none hinders the handshake', async (t) => {
+  const gateway = await Gateway.start(t);
+  for (const [names, https, mqtt] of [
+    [[], false, false],
+    [['http/1.1'], 'http/1.1', false],
+    [['spdy/1', 'http/1.1'], 'http/1.1', false],
+    [['mqtt'], false, 'mqtt'],
+    [['amqp', 'unheard-of'], false, false],
+  ]) {
+    assert.equal(await selected(gateway, gateway.httpsPort, names), https, `HTTPS, offered ${names.join()}`);
+    assert.equal(await selected(gateway, gateway.port, names), mqtt, `MQTT, offered ${names.join()}`);
+  }
+});
+
+promise('serve listens for HTTPS when its configuration says so, and only then', async (t) => {
+  const without = await serve(t);
+  assert.match(await without.daemon.said(' listening '), / https=off /);
+  const httpsPort = await freePort();
+  const both = await serve(t, { httpsPort });
+  assert.match(await both.daemon.said(' listening '), new RegExp(` mqtt=127.0.0.1:${both.port} https=127.0.0.1:${httpsPort} `));
+  assert.equal(await selected(both, httpsPort, ['http/1.1']), 'http/1.1');
 });
 
 promise('dev takes its first message soon after its start on a warm folder (target: 150 ms)', async (t) => {

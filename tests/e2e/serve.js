@@ -24,13 +24,15 @@ async function certificate(folder) {
   return files;
 }
 
-/** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. */
-async function configuration(t, { port = 0, tlsFiles, more = [] } = {}) {
+/** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. Without httpsPort it
+ *  has no HTTPS listener. */
+async function configuration(t, { port = 0, httpsPort, tlsFiles, more = [] } = {}) {
   const folder = temporaryFolder(t);
   const files = tlsFiles ?? await certificate(folder);
   const file = path.join(folder, 'gatehouse.yaml');
   fs.writeFileSync(file, ['hostName: localhost', 'dataDir: data', 'tls:', `  certificateFile: ${files.certificateFile}`,
-    `  keyFile: ${files.keyFile}`, 'listeners:', '  mqtt:', '    address: 127.0.0.1', `    port: ${port}`, ...more, '']
+    `  keyFile: ${files.keyFile}`, 'listeners:', '  mqtt:', '    address: 127.0.0.1', `    port: ${port}`,
+    ...(httpsPort === undefined ? [] : [`  https: {address: 127.0.0.1, port: ${httpsPort}}`]), ...more, '']
     .join('\n'));
   return { file, folder, ca: files.certificateFile };
 }
