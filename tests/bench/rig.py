@@ -4,13 +4,17 @@ Standard library only.  Everything listens on 127.0.0.1 on a free port and lives
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import os
+import re
 import resource
 import signal
 import socket
 import subprocess
 import time
+import urllib.parse
 
 HOST_NAME = "localhost"
 DEVICE_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -63,6 +67,30 @@ def wait_for_port(port, process, seconds=20):
     raise RigError(f"nothing listens on port {port} after {seconds} s")
 
 
+def find_server(name):
+    """Servers of Debian are where only root looks for programs."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    binary = next((os.path.join(d, name) for d in path.split(os.pathsep) if os.access(os.path.join(d, name), os.X_OK)),
+                  None)
+    if binary is None:
+        raise RigError(f"{name} is not installed (apt-get install {name})")
+    return binary
+
+
+def process_cpu_seconds(pid):
+    tasks = f"/proc/{pid}/task"
+    total = 0
+    for task in os.listdir(tasks):
+        with open(f"{tasks}/{task}/schedstat", encoding="ascii") as stat:
+            total += int(stat.read().split()[0])
+    return total / 1e9
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
+        return [int(child) for child in listed.read().split()]
+
+
 class Server:
     """A server process: CPU seconds over all its threads, resident memory, and its end."""
 
@@ -76,12 +104,7 @@ class Server:
         wait_for_port(self.port, self.process)
 
     def cpu_seconds(self):
-        tasks = f"/proc/{self.process.pid}/task"
-        total = 0
-        for task in os.listdir(tasks):
-            with open(f"{tasks}/{task}/schedstat", encoding="ascii") as stat:
-                total += int(stat.read().split()[0])
-        return total / 1e9
+        return process_cpu_seconds(self.process.pid)
 
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
@@ -110,6 +133,7 @@ class Server:
 class Gateway(Server):
     def __init__(self, binary, folder, certificate, partitions=4):
         super().__init__(free_port())
+        self.https_port = free_port()
         self.binary = os.path.abspath(binary)
         self.log_path = os.path.join(folder, "gatehouse.log")
         self.config = write_file(os.path.join(folder, "gatehouse.yaml"), "\n".join([
@@ -118,6 +142,7 @@ class Gateway(Server):
             "log:", "  level: warning",
             "tls:", f"  certificateFile: {certificate[0]}", f"  keyFile: {certificate[1]}",
             "listeners:", "  mqtt:", "    address: 127.0.0.1", f"    port: {self.port}",
+            "  https:", "    address: 127.0.0.1", f"    port: {self.https_port}",
             "embedded:", f"  partitions: {partitions}",
             ""]))
         os.makedirs(os.path.join(folder, "data"), mode=0o700, exist_ok=True)
@@ -127,6 +152,12 @@ class Gateway(Server):
 
     def run(self, *arguments):
         return subprocess.run([self.binary, *arguments, "-c", self.config], check=True, capture_output=True, text=True)
+
+    def make_policy(self, name):
+        """A policy that may do anything to the registry: (name, key)."""
+        self.run("policy", "create", name, "--rights", "RegistryRead,RegistryWrite,ServiceConnect", "--primary-key",
+                 DEVICE_KEY, "--secondary-key", SECOND_KEY)
+        return name, DEVICE_KEY
 
     def import_devices(self, names):
         keys = {"primaryKey": DEVICE_KEY, "secondaryKey": SECOND_KEY}
@@ -156,12 +187,34 @@ class Mosquitto(Server):
             ""]))
 
     def start(self):
-        path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-        binary = next((os.path.join(d, "mosquitto") for d in path.split(os.pathsep)
-                       if os.access(os.path.join(d, "mosquitto"), os.X_OK)), None)
-        if binary is None:
-            raise RigError("mosquitto is not installed (apt-get install mosquitto)")
-        self.launch([binary, "-c", self.config], self.log_path)
+        self.launch([find_server("mosquitto"), "-c", self.config], self.log_path)
+
+
+class Nginx(Server):
+    """The floor of the HTTPS cases: answers 204 over TLS, reads the body, stores nothing, logs errors only."""
+
+    def __init__(self, folder, certificate):
+        super().__init__(free_port())
+        self.https_port = self.port
+        self.folder = folder
+        self.log_path = os.path.join(folder, "nginx.log")
+        user = ["user root;"] if os.geteuid() == 0 else []
+        self.config = write_file(os.path.join(folder, "nginx.conf"), "\n".join(user + [
+            "daemon off;", f"pid {folder}/nginx.pid;", f"error_log {self.log_path} error;",
+            f"worker_processes {os.cpu_count()};", "events { worker_connections 4096; }",
+            "http {", "  access_log off;", "  keepalive_requests 100000000;", "  tcp_nodelay on;",
+            *(f"  {kind}_temp_path {folder}/{kind};"
+              for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")),
+            "  server {", f"    listen 127.0.0.1:{self.port} ssl http2;",
+            f"    ssl_certificate {certificate[0]};", f"    ssl_certificate_key {certificate[1]};",
+            "    ssl_protocols TLSv1.2 TLSv1.3;", "    location / { return 204; }", "  }", "}", ""]))
+
+    def start(self):
+        self.launch([find_server("nginx"), "-c", self.config, "-p", self.folder], self.log_path)
+
+    def cpu_seconds(self):
+        """Of the workers, which are children of the process started."""
+        return sum(process_cpu_seconds(pid) for pid in [self.process.pid, *children(self.process.pid)])
 
 
 class Load:
@@ -194,3 +247,26 @@ class Load:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def sas_token(resource, key):
+    scope, expiry = urllib.parse.quote(resource, safe=""), str(int(time.time()) + 3600)
+    mac = hmac.new(base64.b64decode(key), f"{scope}\n{expiry}".encode(), hashlib.sha256).digest()
+    return f"SharedAccessSignature sr={scope}&sig={urllib.parse.quote(base64.b64encode(mac), safe='')}&se={expiry}"
+
+
+def post_load(server, folder, version, requests, connections, streams, size):
+    """h2load posts the same body to the same path; returns requests answered 2xx and the seconds it took."""
+    body = write_file(os.path.join(folder, "body"), "x" * size)
+    protocol = ["--h1"] if version == 1 else ["-m", str(streams)]
+    done = subprocess.run(
+        ["h2load", *protocol, "-n", str(requests), "-c", str(connections), "-t", "1", "-d", body,
+         "-H", f"Authorization: {sas_token(f'{HOST_NAME}/devices/bench-0', DEVICE_KEY)}",
+         "-H", "iothub-contenttype: text/plain", "-H", "iothub-app-seq: 1",
+         f"https://{HOST_NAME}:{server.https_port}/devices/bench-0/messages/events?api-version=2021-04-12"],
+        capture_output=True, text=True, timeout=300)
+    answered = re.search(r"status codes: (\d+) 2xx", done.stdout)
+    seconds = re.search(r"finished in ([\d.]+)(us|ms|s)", done.stdout)
+    if done.returncode != 0 or not answered or not seconds:
+        raise RigError(f"h2load ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
+    return int(answered[1]), float(seconds[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1}[seconds[2]]
