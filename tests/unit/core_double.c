@@ -35,8 +35,7 @@ void core_double_done(gh_worker *worker)
 
 const struct log *gh_worker_log(const gh_worker *worker)
 {
-	(void)worker;
-	return NULL;
+	return worker->log;
 }
 
 void gh_link_refused(gh_worker *worker, const gh_link_request *request, const gh_error *err)

@@ -54,6 +54,7 @@ struct gh_worker {
 	gh_limits limits;
 	gh_draft *draft;
 	uint64_t wall_ms;
+	const struct log *log; /* NULL = nowhere */
 	size_t reserved; /* by gh_worker_reserve; at the end 0 */
 	gh_link *links;  /* newest first; kept until the end, closed or not */
 	/* switches */
