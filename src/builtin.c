@@ -1,11 +1,12 @@
 #include "src/builtin.h"
 
 #include "src/backends/embedded.h"
+#include "transports/https/h2_engine.h"
 #include "transports/https/http1_engine.h"
 #include "transports/mqtt/mqtt.h"
 
 static const gh_transport *const builtin_mqtt[] = {&mqtt_transport, NULL};
-static const gh_transport *const builtin_https[] = {&http1_transport, NULL};
+static const gh_transport *const builtin_https[] = {&http1_transport, &h2_transport, NULL};
 
 const struct builtin builtin = {
 	.store = &embedded_store,

@@ -14,7 +14,7 @@ const PROTOCOLS = { mqtt: Mqtt, http: Http };
 
 async function main(connectionString, protocol, count, port) {
   const client = Client.fromConnectionString(connectionString, PROTOCOLS[protocol]);
-  if (protocol === 'http') client.setOptions({ http: { agent: new https.Agent({ port, keepAlive: true }) } }); // over HTTP it tells nobody when it is done
+  if (protocol === 'http') client.setOptions({ http: { agent: new https.Agent({ port, keepAlive: true }) } }); // tells nobody when
   await client.open();
   for (let number = 0; number < count; number++) {
     const message = new Message(JSON.stringify({ humidity: 40 + number }));
