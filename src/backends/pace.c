@@ -8,6 +8,15 @@ void pace_init(struct pace *p, uint64_t delay_us_max)
 	*p = (struct pace){.delay_us_max = delay_us_max};
 }
 
+/* Half of the longest wait is enough for a stream that would not even fill half a batch in all of it. */
+static uint64_t pace_whole_us(const struct pace *p, double need_us)
+{
+	double max_us = (double)p->delay_us_max;
+	if (need_us < max_us)
+		return (uint64_t)need_us;
+	return need_us < 2 * max_us ? p->delay_us_max : p->delay_us_max / 2;
+}
+
 static uint64_t pace_begin(struct pace *p, size_t waiting, uint64_t now_us)
 {
 	if (p->skip > 0) {
@@ -17,7 +26,7 @@ static uint64_t pace_begin(struct pace *p, size_t waiting, uint64_t now_us)
 	if (!p->company || p->records_per_us <= 0)
 		return 0;
 	double need_us = (double)(PACE_ENOUGH - waiting) / p->records_per_us;
-	uint64_t whole_us = need_us < (double)p->delay_us_max ? (uint64_t)need_us : p->delay_us_max;
+	uint64_t whole_us = pace_whole_us(p, need_us);
 	double expected = p->records_per_us * (double)whole_us;
 	if (expected < PACE_STEP_RECORDS)
 		return 0;
@@ -25,13 +34,17 @@ static uint64_t pace_begin(struct pace *p, size_t waiting, uint64_t now_us)
 	p->gathering = true;
 	p->until_us = now_us + whole_us;
 	p->step_us = whole_us / (steps > 4 ? 4 : steps);
-	p->seen = waiting;
+	p->begun = p->seen = waiting;
 	return p->step_us;
 }
 
 static uint64_t pace_go_on(struct pace *p, size_t waiting, uint64_t now_us)
 {
 	if (waiting == p->seen) {
+		if (waiting >= 2 * p->begun && waiting - p->begun >= PACE_STEP_RECORDS) {
+			p->backoff = 0; /* those who could come have come, and the wait was worth it */
+			return 0;
+		}
 		p->backoff = p->backoff * 2 + 1 > PACE_BACKOFF_MAX ? PACE_BACKOFF_MAX : p->backoff * 2 + 1;
 		p->skip = p->backoff;
 		return 0;

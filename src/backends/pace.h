@@ -5,9 +5,9 @@
  * - Nothing came while the last commit was being synced: a lone client, which sends its next message after the
  *   acknowledgement of this one.  Waiting would delay it for nobody.
  * - Records keep coming at a rate that brings several within commit_delay_us_max: wait just as long as it takes to
- *   gather PACE_ENOUGH at that rate, in a few steps.
+ *   gather PACE_ENOUGH at that rate, in a few steps; half that limit at most where it would not bring half of them.
  * - A step in which nobody came: those we wait for wait for us (each client has one message in flight).  Stop at
- *   once and leave it for the next 1, 3, 7 ... 63 commits.
+ *   once; and where that came before the batch had doubled, leave it for the next 1, 3, 7 ... 63 commits.
  */
 #ifndef GATEHOUSE_BACKENDS_PACE_H
 #define GATEHOUSE_BACKENDS_PACE_H
@@ -28,7 +28,8 @@ struct pace {
 	bool gathering;
 	uint64_t until_us;
 	uint64_t step_us;
-	size_t seen; /* waiting at the begin of this step */
+	size_t begun; /* waiting when the gathering began */
+	size_t seen;  /* waiting at the begin of this step */
 };
 
 void pace_init(struct pace *p, uint64_t delay_us_max);

@@ -119,6 +119,42 @@ Test(pace, those_who_wait_for_us_are_not_waited_for_twice)
 	cr_assert(waits > 0 && waits <= 1000 / 50 + 6, "%u waits in 1000 commits", waits);
 }
 
+Test(pace, a_gathering_that_doubled_the_batch_was_worth_it_though_its_last_step_was_empty)
+{
+	uint64_t now_us, step_us;
+	struct pace p = pace_after(20, 10, 1000, &now_us); /* 20 records a millisecond */
+	for (int i = 0; i < 100; i++) {
+		size_t waiting = 10;
+		unsigned steps = 0;
+		while ((step_us = pace_wait_us(&p, waiting, now_us)) > 0) {
+			now_us += step_us;
+			waiting = 40; /* all who have a message free have sent it in the first step */
+			steps++;
+		}
+		cr_assert(steps == 2, "commit %d: %u steps", i, steps);
+		now_us += 200;
+		pace_committed(&p, waiting, 10, now_us);
+	}
+}
+
+Test(pace, a_thin_stream_is_waited_for_half_as_long_as_a_thick_one)
+{
+	static const struct {
+		size_t records;
+		uint64_t every_us, wait_us_max;
+	} rows[] = {{5, 1000, 1000}, {15, 1000, 1000}, {20, 1000, 2000}, {28, 1000, 2000}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t now_us, waited_us = 0, step_us;
+		struct pace p = pace_after(rows[i].records, 2, rows[i].every_us, &now_us);
+		for (size_t waiting = 2; (step_us = pace_wait_us(&p, waiting, now_us)) > 0; waiting += 2) {
+			now_us += step_us;
+			waited_us += step_us;
+		}
+		cr_assert(waited_us > rows[i].wait_us_max / 2 && waited_us <= rows[i].wait_us_max,
+			"%zu records a millisecond: waited %llu us", rows[i].records, (unsigned long long)waited_us);
+	}
+}
+
 Test(pace, no_delay_allowed_is_no_delay)
 {
 	uint64_t now_us;
