@@ -1,7 +1,6 @@
 #include "transports/https/http1_answer.h"
 
 #include "src/base/text.h"
-#include "transports/https/http_date.h"
 
 #include <stdio.h>
 
@@ -10,7 +9,6 @@ static const struct {
 	const char *reason;
 } answer_reasons[] = {
 	{200, "OK"},
-	{204, "No Content"},
 	{400, "Bad Request"},
 	{401, "Unauthorized"},
 	{403, "Forbidden"},
@@ -54,11 +52,14 @@ static void answer_put_field(struct buf *out, gh_bytes name, gh_bytes value)
 
 void http1_answer_put(struct buf *out, const struct rest_answer *answer, const struct http1_manner *manner)
 {
-	char line[64], date[HTTP_DATE_SIZE];
-	http_date(manner->wall_ms, date);
-	snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\ndate: ", answer->status, answer_reason(answer->status));
-	answer_put_text(out, line);
-	answer_put_text(out, date);
+	char line[64];
+	if (answer->status == 204) {
+		answer_put_text(out, "HTTP/1.1 204 No Content\r\ndate: "); /* what a device gets nearly always */
+	} else {
+		snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\ndate: ", answer->status, answer_reason(answer->status));
+		answer_put_text(out, line);
+	}
+	answer_put_text(out, manner->date);
 	answer_put_text(out, "\r\n");
 	for (size_t i = 0; i < answer->field_count; i++)
 		answer_put_field(out, answer->fields[i].name, answer->fields[i].value);

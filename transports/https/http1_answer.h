@@ -6,7 +6,7 @@
 #include "transports/https/rest.h"
 
 struct http1_manner {
-	uint64_t wall_ms;
+	const char *date; /* http_date */
 	bool keep_alive; /* the connection goes on */
 	bool old;        /* the client speaks HTTP/1.0 */
 	bool head_only;  /* HEAD: everything but the body */

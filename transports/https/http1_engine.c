@@ -5,6 +5,7 @@
 #include "src/base/text.h"
 #include "src/wire/http1_parser.h"
 #include "transports/https/http1_answer.h"
+#include "transports/https/http_date.h"
 #include "transports/https/rest.h"
 
 #include <assert.h>
@@ -45,7 +46,9 @@ struct http1_engine {
 	struct buf out;
 	const char *why;
 	uint64_t now_ms;
+	uint64_t date_s;   /* which second `date` tells */
 	uint64_t since_ms; /* when the present phase, or the head that is on its way, began */
+	char date[HTTP_DATE_SIZE];
 	uint8_t phase;
 	bool started;    /* the first request has come */
 	bool draining;   /* after the present request it ends */
@@ -177,11 +180,22 @@ static void http1_next_request(struct http1_engine *e)
 		http1_end(e, e->draining ? "drained" : "peer_closed");
 }
 
+/* A busy connection answers many requests in one second. */
+static const char *http1_date(struct http1_engine *e)
+{
+	uint64_t wall_ms = gh_worker_wall_ms(e->worker);
+	if (wall_ms / 1000 != e->date_s) {
+		e->date_s = wall_ms / 1000;
+		http_date(wall_ms, e->date);
+	}
+	return e->date;
+}
+
 static void http1_write(struct http1_engine *e)
 {
 	struct http1_request *r = e->request;
 	struct http1_manner manner = {
-		.wall_ms = gh_worker_wall_ms(e->worker),
+		.date = http1_date(e),
 		.keep_alive = r->keep_alive && !e->draining && !e->input_over,
 		.old = r->head.minor == 0,
 		.head_only = r->head_only,
@@ -588,8 +602,12 @@ static gh_engine *http1_engine_new(gh_worker *worker, gh_wire *wire, uint64_t no
 	struct http1_engine *e = calloc(1, sizeof *e);
 	if (!e)
 		return NULL;
-	*e = (struct http1_engine){
-		.engine.ops = &http1_engine_ops, .worker = worker, .wire = wire, .now_ms = now_ms, .since_ms = now_ms};
+	*e = (struct http1_engine){.engine.ops = &http1_engine_ops,
+		.worker = worker,
+		.wire = wire,
+		.now_ms = now_ms,
+		.since_ms = now_ms,
+		.date_s = UINT64_MAX};
 	rest_conn_init(&e->rest, worker, wire, &http1_rest_ops);
 	return &e->engine;
 }
