@@ -257,6 +257,35 @@ Test(h2_engine, a_body_announced_too_large_is_refused_before_it_comes)
 	size_t n = h2_pair_begin(&pair, h2_zeros(1001), 0, "content-length", "1001", NULL);
 	cr_assert(pair.replies[n].status == 413 && pair.replies[n].ended);
 	cr_assert_str_eq(rest_double.refused_code, "body_too_large");
+	cr_assert(!pair.replies[n].reset && !pair.replies[n].closed);
+	h2_pair_more(&pair, n, 1001);
+	cr_assert(pair.replies[n].closed && !pair.replies[n].reset, "what came after the answer was passed over");
+	cr_assert(worker.reserved == 0 && rest_double.run_count == 0);
+	cr_assert(!pair.finished && pair.replies[h2_get()].status == 204, "the connection goes on");
+}
+
+Test(h2_engine, a_refused_request_whose_body_never_ends_is_reset_in_time)
+{
+	rest_double.body_max = 10;
+	h2_pair_connect(&pair, 0);
+	size_t n = h2_pair_begin(&pair, h2_zeros(100), 11, NULL);
+	cr_assert(pair.replies[n].status == 413 && !pair.replies[n].closed);
+	h2_pair_wait(&pair, worker.limits.write_stall_ms_max - 1);
+	cr_assert(!pair.replies[n].closed);
+	h2_pair_wait(&pair, 1);
+	cr_assert(pair.replies[n].reset && rest_double.alive == 0 && !pair.finished);
+}
+
+Test(h2_engine, a_body_is_passed_over_only_so_far)
+{
+	rest_double.body_max = 10;
+	worker.limits.http_service_body_bytes_max = 1000;
+	h2_pair_connect(&pair, 0);
+	size_t n = h2_pair_begin(&pair, h2_zeros(5000), 11, NULL);
+	cr_assert(pair.replies[n].status == 413);
+	h2_pair_more(&pair, n, 1000);
+	cr_assert(!pair.replies[n].reset);
+	h2_pair_more(&pair, n, 1);
 	cr_assert(pair.replies[n].reset && pair.replies[n].code == NGHTTP2_NO_ERROR);
 	cr_assert(!pair.finished && pair.replies[h2_get()].status == 204, "the connection goes on");
 }

@@ -140,14 +140,6 @@ static void flood_trailers_without_end(struct buf *out, uint32_t id)
 	h2_put_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id, text_of("\x10\x01x\x01y"));
 }
 
-/* Refused before its body came, which is then not wanted. */
-static void flood_refused_early(struct buf *out, uint32_t id)
-{
-	h2_put_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, id,
-		text_of("\x83\x87\x84\x01\x03hub\x0f\x0d\x07"
-			"9999999"));
-}
-
 Test(h2_flood, threat_15_resets_the_server_is_made_to_send_count_as_well)
 {
 	static const struct {
@@ -159,7 +151,6 @@ Test(h2_flood, threat_15_resets_the_server_is_made_to_send_count_as_well)
 		{"a field in upper case", flood_bad_field},
 		{"no path", flood_no_path},
 		{"trailers that do not end", flood_trailers_without_end},
-		{"refused before the body", flood_refused_early},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct buf bytes = {0};

@@ -130,6 +130,24 @@ static bool receive_is_all(const struct h2_conn *c, size_t len)
 	return len == frame->len && (frame->flags & NGHTTP2_FLAG_END_STREAM);
 }
 
+/* The rest of a request that was answered early is not wanted (RFC 9113 8.1). */
+static void receive_no_more(struct h2_conn *c, const struct h2_stream *s)
+{
+	if (nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR) != 0)
+		h2_conn_fail_memory(c);
+}
+
+/* It was answered before its body came.  Some clients read an answer only when they have said all of their request, and
+ * lose it to a reset; so a little of it is passed over. */
+static void receive_pass_over(struct h2_conn *c, struct h2_stream *s, size_t len)
+{
+	uint64_t max = h2_conn_limits(c)->http_service_body_bytes_max;
+	bool was_within = s->passed <= max;
+	s->passed += len;
+	if (was_within && s->passed > max)
+		receive_no_more(c, s);
+}
+
 static int receive_data(
 	nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *context)
 {
@@ -137,8 +155,10 @@ static int receive_data(
 	struct h2_stream *s = h2_receive_stream(c, (uint32_t)id);
 	(void)session;
 	h2_conn_consume(c, s, len, flags & NGHTTP2_FLAG_END_STREAM);
-	if (s->line == H2_LINE_BODY) /* else it was answered before its body came */
+	if (s->line == H2_LINE_BODY)
 		h2_conn_body(c, s, (gh_bytes){data, len}, receive_is_all(c, len));
+	else
+		receive_pass_over(c, s, len);
 	return 0;
 }
 
@@ -160,12 +180,15 @@ static const char *receive_goaway_why(uint32_t code)
 	return why ? why : "protocol_error";
 }
 
-/* An answer that left before its request was whole: the rest of that is not wanted (RFC 9113 8.1). */
+/* An answer that left before its request was whole: a body that is late need not come any more. */
 static void receive_answer_left(struct h2_conn *c, const nghttp2_frame_hd *head)
 {
-	if ((head->flags & NGHTTP2_FLAG_END_STREAM) &&
-		nghttp2_session_get_stream_remote_close(c->session, head->stream_id) == 0)
-		nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, head->stream_id, NGHTTP2_NO_ERROR);
+	const struct h2_stream *s = h2_receive_stream(c, (uint32_t)head->stream_id);
+	if (!s || !(head->flags & NGHTTP2_FLAG_END_STREAM) ||
+		nghttp2_session_get_stream_remote_close(c->session, head->stream_id) != 0)
+		return;
+	if (rest_answer(&s->exchange)->status == 408)
+		receive_no_more(c, s);
 }
 
 static int receive_frame_left(nghttp2_session *session, const nghttp2_frame *frame, void *context)

@@ -42,6 +42,7 @@ struct h2_stream {
 	struct buf body;
 	size_t reserved; /* bytes of the worker's memory for body */
 	size_t sent;     /* of the answer's body */
+	uint64_t passed; /* bytes of its body that came after it was answered */
 	uint32_t owed;   /* flow control: bytes taken from the client and not given back */
 	int32_t id;
 	uint8_t line;
