@@ -94,15 +94,15 @@ static gh_status draft_put(gh_draft *draft, gh_property_id id, gh_bytes name, gh
 {
 	if (!text_is_utf8(name) || !text_is_utf8(value))
 		return gh_fail(ret_err, GH_INVALID, "property_not_utf8", "a property is not UTF-8");
-	struct draft_entry *earlier = draft_find(draft, id, name);
-	size_t counted = name.len + value.len, freed = earlier ? earlier->counted : 0;
-	if (draft->counted - freed + counted > draft->limits->message_bytes_max)
-		return gh_fail(ret_err, GH_TOO_LARGE, "message_too_large", "counted size passes message_bytes_max");
 	/* Replaced entries count too: a sender that repeats a name without end is bounded like any other. */
 	if (draft->entry_count >= draft->limits->message_properties_max)
 		return gh_fail(ret_err, GH_TOO_LARGE, "too_many_properties", "more than message_properties_max");
 	if (!draft_entries_grow(draft))
 		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for a property");
+	struct draft_entry *earlier = draft_find(draft, id, name); /* growing has moved them */
+	size_t counted = name.len + value.len, freed = earlier ? earlier->counted : 0;
+	if (draft->counted - freed + counted > draft->limits->message_bytes_max)
+		return gh_fail(ret_err, GH_TOO_LARGE, "message_too_large", "counted size passes message_bytes_max");
 
 	size_t at = draft->properties.len;
 	draft_put_property(&draft->properties, id, name, value);

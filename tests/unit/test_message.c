@@ -125,6 +125,27 @@ Test(message, repeated_names_keep_the_last_without_regard_to_case)
 	gh_draft_free(draft);
 }
 
+/* Also where the draft has just grown: it keeps a table of what it has. */
+Test(message, a_name_may_be_repeated_behind_any_number_of_others)
+{
+	for (unsigned others = 0; others < 80; others++) {
+		gh_draft *draft = message_draft();
+		gh_bytes value;
+		cr_assert_eq(gh_draft_add(draft, text_of("again"), text_of("1"), NULL), GH_OK);
+		for (unsigned i = 0; i < others; i++) {
+			char name[16];
+			snprintf(name, sizeof name, "other%u", i);
+			cr_assert_eq(gh_draft_add(draft, text_of(name), text_of("x"), NULL), GH_OK);
+		}
+		cr_assert_eq(gh_draft_add(draft, text_of("again"), text_of("2"), NULL), GH_OK);
+		gh_message *message = message_frozen(draft);
+		cr_assert_eq(message_counts(message, "again", &value), 1, "behind %u", others);
+		cr_assert(text_equal(value, text_of("2")), "behind %u", others);
+		gh_message_unref(message);
+		gh_draft_free(draft);
+	}
+}
+
 Test(message, limits_are_kept)
 {
 	gh_draft *draft = message_draft();
