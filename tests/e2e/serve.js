@@ -65,6 +65,7 @@ class Served extends Gateway {
 async function serve(t, { prepare, devices = ['dev'], ...options } = {}) {
   const gateway = new Served();
   gateway.port = await freePort();
+  gateway.httpsPort = options.httpsPort;
   gateway.host = 'localhost';
   const { file, folder, ca } = await configuration(t, { port: gateway.port, ...options });
   Object.assign(gateway, { file, folder, dir: path.join(folder, 'data'), ca: fs.readFileSync(ca) });

@@ -9,6 +9,7 @@ const tls = require('node:tls');
 const { once } = require('node:events');
 const { Device, Gateway, defer, document, gatehouse, memoryPeak, promise, residentKilobytes, run, temporaryFolder,
   within } = require('./gateway');
+const { ask, telemetry } = require('./https_client');
 const { MqttClient, closeOf, connectPacket, packet, text } = require('./mqtt_client');
 const { certificate, configuration, failing, serve } = require('./serve');
 
@@ -424,6 +425,11 @@ promise('threat_42 nothing a device sends makes the gateway open a connection', 
   const client = await MqttClient.connect(device, { userName: `${gateway.host}/lure/?model-id=http://${lure}/&DeviceClientType=http://${lure}/` });
   assert.ok(await client.publish(`${device.topic}%24.to=amqp%3A%2F%2F${lure}&iothub-operation=http%3A%2F%2F${lure}`, `http://${lure}/`));
   await client.subscribe([`$bridge/${lure}/#`, 1]);
+  const url = `http://${lure}/`, { path: where } = telemetry(device);
+  const fields = { 'iothub-to': url, 'X-Forwarded-Host': lure, Referer: url, Upgrade: url };
+  assert.equal((await ask(gateway, telemetry(device, url, fields))).status, 204);
+  assert.equal((await ask(gateway, { ...telemetry(device, url), path: `http://${lure}${where}` })).status, 204);
+  assert.equal((await ask(gateway, { ...telemetry(device, url), method: 'CONNECT', path: lure })).status, 400);
   const held = new Set(socketsOf(gateway.info.pid));
   for (const family of ['tcp', 'tcp6', 'udp', 'udp6'])
     for (const line of fs.readFileSync(`/proc/net/${family}`, 'utf8').trim().split('\n').slice(1)) {

@@ -1,9 +1,11 @@
-// Every published token vector, sent as the password of a real connection: good ones get CONNACK 0, bad ones 5.
+// Every published token vector, sent over a real connection: as the password of MQTT good ones get CONNACK 0, bad ones 5;
+// as Authorization of HTTP good ones get 204, bad ones 401.
 'use strict';
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { Gateway, Module, document, keyOf, promise, sasToken } = require('./gateway');
+const { Gateway, Module, document, freePort, keyOf, promise, sasToken } = require('./gateway');
+const { HttpsClient, ask, telemetry } = require('./https_client');
 const { MqttClient } = require('./mqtt_client');
 const { serve } = require('./serve');
 
@@ -48,6 +50,11 @@ async function present(gateway, { deviceId, moduleId, token }) {
   return client.code;
 }
 
+/** A telemetry request with the token; no token is no Authorization. */
+function posting({ deviceId, token }) {
+  return telemetry({ deviceId, token: () => token || undefined }, 'x');
+}
+
 promise('the list of vectors is whole: P1 to P20 and N1 to N19', () => {
   const wanted = [...Array(20).keys()].map((i) => `P${i + 1}`).concat([...Array(19).keys()].map((i) => `N${i + 1}`));
   assert.deepEqual(vectors.map((vector) => vector.name).filter((name) => wanted.includes(name)).sort(), wanted.sort());
@@ -68,6 +75,43 @@ promise('must_11 every bad vector is refused over MQTT with code 5, and the log 
       const said = await gateway.daemon.said(vector.code, before);
       assert.ok(!said.includes('sig='), 'the log holds the token');
     });
+});
+
+promise('must_10 every good vector of a device is let in over HTTP; those of a module have no way there', async (t) => {
+  const gateway = await vectorHub(t);
+  const client = await HttpsClient.open(gateway);
+  for (const vector of vectors.filter(({ name }) => name.startsWith('P')))
+    await t.test(`${vector.name} ${vector.what}`, async () => {
+      const request = posting(vector);
+      if (vector.moduleId) {
+        const path = request.path.replace('/messages/', `/modules/${vector.moduleId}/messages/`);
+        assert.equal((await client.ask({ ...request, path })).status, 404);
+        return;
+      }
+      assert.equal((await ask(gateway, request)).status, 204);
+      assert.equal((await client.ask(request)).status, 204, 'on a connection that others used');
+    });
+});
+
+promise('must_11 every bad vector gets 401 over HTTP, on a connection a good one opened, and the log says why', async (t) => {
+  const gateway = await vectorHub(t);
+  const client = await HttpsClient.open(gateway);
+  const refused = async (request, code) => {
+    const before = gateway.daemon.stderr.length;
+    const answer = await client.ask(request);
+    assert.equal(answer.status, 401);
+    assert.equal(answer.json.Message, 'ErrorCode:IotHubUnauthorizedAccess;Unauthorized', 'the reason is not told');
+    const said = await gateway.daemon.said(code, before);
+    assert.ok(!said.includes('sig='), 'the log holds the token');
+  };
+  const good = posting(vectors[0]);
+  assert.equal((await client.ask(good)).status, 204);
+  for (const vector of vectors.filter(({ name }) => name.startsWith('N')))
+    await t.test(`${vector.name} ${vector.what}`, () => refused(posting(vector), vector.code));
+  for (const [letter, what, token, code] of furtherNegatives())
+    await t.test(`(${letter}) ${what}`, () =>
+      refused(posting({ deviceId: 'dev1', token }), code === 'token_too_long' ? 'claim_too_long' : code));
+  assert.equal((await client.ask(good)).status, 204);
 });
 
 /** What device contract 3.9 gives as rules, made out of P1: [letter, what, token, log code]. */
@@ -110,7 +154,7 @@ promise('must_11 further negatives (a) to (i) are refused over MQTT with code 5'
 
 promise('must_11 (j) a switched-off kind of token is refused, and only that kind', async (t) => {
   for (const [off, refused] of [['disableDeviceSas', 0], ['disableModuleSas', 1], ['disableLocalAuth', 2]]) {
-    const gateway = await serve(t, { more: [`${off}: true`] });
+    const gateway = await serve(t, { httpsPort: await freePort(), more: [`${off}: true`] });
     await gateway.importDevices([{ ...document('dev'), status: undefined, moduleId: 'mod' }]);
     await gateway.ok('policy', 'create', 'tokens', '--rights', 'DeviceConnect', '--primary-key', keyOf(64), '--secondary-key', keyOf(96));
     const device = gateway.device(), module = new Module(gateway, 'dev', 'mod');
@@ -119,6 +163,10 @@ promise('must_11 (j) a switched-off kind of token is refused, and only that kind
     for (const [who, password] of [[device, device.token()], [module, module.token()], [device, byPolicy]])
       codes.push((await MqttClient.connect(who, { password })).code);
     assert.deepEqual(codes, [0, 1, 2].map((i) => (i === refused ? 5 : 0)), off);
+    const statuses = [];
+    for (const Authorization of [device.token(), byPolicy])
+      statuses.push((await ask(gateway, telemetry(device, 'x', { Authorization }))).status);
+    assert.deepEqual(statuses, [0, 2].map((i) => (i === refused ? 401 : 204)), `${off} over HTTP`);
   }
 });
 
@@ -127,10 +175,14 @@ promise('must_11 (k) and (l): a good token opens no disabled and no X.509 device
   const p1 = vectors[0];
   await gateway.ok('device', 'update', 'dev1', '--disable');
   assert.equal(await present(gateway, p1), 3);
+  assert.equal((await ask(gateway, posting(p1))).status, 403);
   await gateway.ok('device', 'delete', 'dev1');
   const thumbprint = '0123456789abcdef'.repeat(4);
   await gateway.importDevices([{ deviceId: 'dev1', authentication: { type: 'selfSigned',
     x509Thumbprint: { primaryThumbprint: thumbprint, secondaryThumbprint: thumbprint } } }]);
   assert.equal(await present(gateway, p1), 5);
   await gateway.daemon.said('identity_not_sas');
+  const before = gateway.daemon.stderr.length;
+  assert.equal((await ask(gateway, posting(p1))).status, 401);
+  await gateway.daemon.said('identity_not_sas', before);
 });

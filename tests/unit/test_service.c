@@ -657,7 +657,7 @@ Test(service, where_no_thread_serves_a_call_is_unavailable)
 
 /* ---- who is connected ---- */
 
-Test(service, service_27_an_identity_is_connected_while_a_link_with_a_session_is_open)
+Test(service, an_identity_is_connected_while_a_link_with_a_session_is_open)
 {
 	struct world *w = world_new(8);
 	struct answer a = {0};
