@@ -376,6 +376,24 @@ Test(rest, page_size_and_continuation_are_handed_over_and_come_back)
 	cr_assert(http_pair_is(&pair, 400) && worker.call_count == 2);
 }
 
+/* Else who follows a list that has more would get its first page for ever. */
+Test(rest, a_list_goes_on_where_its_continuation_says)
+{
+	const char *head;
+	ask("GET", "/devices" API "&top=3", TOKEN, "");
+	core_double_answer(&worker, 0,
+		&(gh_service_answer){
+			.body = text_of("[]"), .etag = "", .item_type = "", .continuation = text_of("next=")});
+	engine_pair_run(&pair);
+	cr_assert(http_pair_answer(&pair, &head, NULL) == 200 && strstr(head, "x-ms-continuation: next=\r\n"));
+	ask("GET", "/devices" API "&top=3", TOKEN "x-ms-continuation: next=\r\n", "");
+	cr_assert(worker.call_count == 2 && worker.calls[1]->count_max == 3);
+	cr_assert_str_eq(worker.calls[1]->continuation, "next=");
+	core_double_answer(&worker, 1, &(gh_service_answer){.body = text_of("[]"), .etag = "", .item_type = ""});
+	engine_pair_run(&pair);
+	cr_assert(http_pair_answer(&pair, &head, NULL) == 200 && !strstr(head, "x-ms-continuation"));
+}
+
 Test(rest, an_api_version_is_demanded_of_service_clients_and_of_no_device)
 {
 	const char *head;

@@ -345,12 +345,12 @@ static gh_status rest_service_request(struct rest_exchange *x, const struct rest
 		.has_etag = etag.len > 0,
 		.etag = etag,
 	};
-	if (x->route->flags & REST_SETS_TOP)
-		rest_route_parameter(path, "top", &size);
 	if (x->route->flags & REST_PAGES) {
 		size = rest_field_find(request, "x-ms-max-item-count");
 		ret_request->continuation = rest_field_find(request, "x-ms-continuation");
 	}
+	if (x->route->flags & REST_SETS_TOP)
+		rest_route_parameter(path, "top", &size);
 	return rest_page_size(size, &ret_request->count_max, ret_err);
 }
 

@@ -21,7 +21,7 @@ static const struct rest_route routes[] = {
 	{"POST", "devices/*/files/notifications", NOT_BUILT},
 	{"POST", "devices/*/files/notifications/*", NOT_BUILT},
 	/* service contract 2.3, 2.6, 3.8 */
-	{"GET", "devices", REST_SERVICE, GH_SERVICE_DEVICE_LIST, READ, REST_SETS_TOP},
+	{"GET", "devices", REST_SERVICE, GH_SERVICE_DEVICE_LIST, READ, REST_PAGES | REST_SETS_TOP},
 	{"POST", "devices", REST_SERVICE, GH_SERVICE_BULK, WRITE, 0},
 	{"POST", "devices/query", REST_SERVICE, GH_SERVICE_QUERY, SERVICE, REST_PAGES | REST_OF_ALL},
 	{"GET", "devices/*", REST_SERVICE, GH_SERVICE_IDENTITY_GET, READ, 0},

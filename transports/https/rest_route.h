@@ -11,8 +11,8 @@ enum rest_kind {
 };
 
 enum rest_service_flags {
-	REST_SETS_TOP = 1 << 0, /* `top` of the query is the page size */
-	REST_PAGES = 1 << 1,    /* page size and continuation are header fields */
+	REST_PAGES = 1 << 0,    /* page size and continuation are header fields */
+	REST_SETS_TOP = 1 << 1, /* `top` of the query is the page size, too */
 	REST_EMPTY_OK = 1 << 2, /* success has no body: 204 */
 	REST_OF_ALL = 1 << 3,   /* the last word of the path is no resource: one named so gives no right to it */
 };
