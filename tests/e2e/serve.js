@@ -45,7 +45,8 @@ async function listening(port, daemon) {
       socket.destroy();
       return;
     } catch (error) {
-      assert.equal(daemon.child.exitCode, null, `serve ended: ${daemon.stderr}`);
+      const { exitCode, signalCode } = daemon.child;
+      assert.ok(exitCode === null && signalCode === null, `serve ended: ${daemon.stderr}`);
     }
   }
 }
