@@ -48,8 +48,8 @@ static void pair_offer(struct engine_pair *p)
 static void pair_look(struct engine_pair *p)
 {
 	gh_engine *e = p->engine;
-	gh_bytes out = e->ops->output(e);
-	if (p->reading && out.len) {
+	gh_bytes out;
+	while (p->reading && (out = e->ops->output(e)).len > 0) {
 		buf_append(&p->got, out.data, out.len);
 		e->ops->output_done(e, out.len);
 	}

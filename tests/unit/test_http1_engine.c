@@ -6,6 +6,7 @@
 #include "transports/https/http1_engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static gh_worker worker;
 static struct engine_pair pair;
@@ -374,6 +375,32 @@ Test(http1, threat_39_a_client_that_reads_no_answers_is_not_read_from)
 	for (int i = 0; i < 100; i++)
 		cr_assert(http_pair_is(&pair, 404), "answer %d", i);
 	cr_assert(pair.held.len == 0);
+}
+
+/* A wire counts what is offered and does not leave, and cuts a connection that lets too much of it wait. */
+Test(http1, a_long_answer_is_offered_in_parts)
+{
+	enum { LEN = 3 << 20 };
+	uint8_t *body = malloc(LEN);
+	struct buf got = {0};
+	for (size_t i = 0; i < LEN; i++)
+		body[i] = (uint8_t)(i * 7 + i / 251);
+	http_pair_send(&pair, "GET /devices?api-version=2021-04-12 HTTP/1.1\r\nHost: hub\r\n" TOKEN "\r\n");
+	pair.reading = false;
+	core_double_answer(&worker, 0, &(gh_service_answer){.body = {body, LEN}, .etag = "", .item_type = ""});
+	engine_pair_run(&pair);
+	for (gh_bytes out; (out = pair.engine->ops->output(pair.engine)).len > 0;) {
+		cr_assert(out.len <= 65536, "%zu bytes at once", out.len);
+		size_t n = out.len < 10000 ? out.len : 10000;
+		buf_append(&got, out.data, n);
+		pair.engine->ops->output_done(pair.engine, n);
+	}
+	cr_assert(got.len > LEN && memcmp(got.data + got.len - LEN, body, LEN) == 0);
+	pair.reading = true;
+	http_pair_send(&pair, "GET /x HTTP/1.1\r\nHost: hub\r\n\r\n");
+	cr_assert(http_pair_is(&pair, 404), "and the next one follows");
+	buf_done(&got);
+	free(body);
 }
 
 /* ---- ends ---- */

@@ -17,7 +17,12 @@ enum http1_phase {
 	PHASE_ENDED,
 };
 
-enum { HTTP1_SHRINK_MS = 1000, HTTP1_HEAD_KEPT_BYTES_MAX = 8192 };
+enum {
+	HTTP1_SHRINK_MS = 1000,
+	HTTP1_HEAD_KEPT_BYTES_MAX = 8192,
+	HTTP1_OUT_BYTES = 32768,          /* offered to the wire at once: two records */
+	HTTP1_OUT_KEPT_BYTES_MAX = 65536, /* what was needed once for more is not kept */
+};
 
 /* What a request needs while there is one.  Kept while the connection is busy. */
 struct http1_request {
@@ -44,6 +49,7 @@ struct http1_engine {
 	struct rest_conn rest;
 	struct http1_request *request; /* NULL = none since a while */
 	struct buf out;
+	size_t out_at; /* bytes of out that left */
 	const char *why;
 	uint64_t now_ms;
 	uint64_t date_s;   /* which second `date` tells */
@@ -427,10 +433,19 @@ static size_t http1_take_head(struct http1_engine *e, gh_bytes bytes)
 
 /* ---- engine ---- */
 
+static size_t http1_waiting(const struct http1_engine *e)
+{
+	return e->out.len - e->out_at;
+}
+
+static bool http1_is_full(const struct http1_engine *e)
+{
+	return http1_waiting(e) >= http1_limits(e)->http_output_bytes_max;
+}
+
 static bool http1_may_read(const struct http1_engine *e)
 {
-	return (e->phase == PHASE_HEAD || e->phase == PHASE_BODY) &&
-	       e->out.len < http1_limits(e)->http_output_bytes_max;
+	return (e->phase == PHASE_HEAD || e->phase == PHASE_BODY) && !http1_is_full(e);
 }
 
 static size_t http1_input(gh_engine *engine, const uint8_t *data, size_t len, uint64_t now_ms)
@@ -464,17 +479,28 @@ static void http1_input_end(gh_engine *engine, uint64_t now_ms)
 		http1_end(e, "peer_closed");
 }
 
+/* In parts: what is offered and does not leave counts as the backlog of a slow reader, and a long answer is none. */
 static gh_bytes http1_output(gh_engine *engine)
 {
-	return buf_bytes(&http1_of(engine)->out);
+	struct http1_engine *e = http1_of(engine);
+	size_t len = http1_waiting(e);
+	if (len == 0)
+		return (gh_bytes){NULL, 0};
+	return (gh_bytes){e->out.data + e->out_at, len < HTTP1_OUT_BYTES ? len : HTTP1_OUT_BYTES};
 }
 
 static void http1_output_done(gh_engine *engine, size_t len)
 {
 	struct http1_engine *e = http1_of(engine);
-	bool was_full = e->out.len >= http1_limits(e)->http_output_bytes_max;
-	assert(len <= e->out.len);
-	buf_drop(&e->out, len);
+	bool was_full = http1_is_full(e);
+	assert(len <= http1_waiting(e));
+	e->out_at += len;
+	if (e->out_at > e->out.len / 2) {
+		buf_drop(&e->out, e->out_at);
+		e->out_at = 0;
+	}
+	if (e->out.len == 0 && e->out.cap > HTTP1_OUT_KEPT_BYTES_MAX)
+		buf_done(&e->out);
 	if (was_full && e->held)
 		http1_wake(e);
 }
