@@ -287,6 +287,15 @@ Test(http1, must_09_threat_11_a_silent_connection_ends)
 	cr_assert(ended("head_late") && pair.got.len == 0);
 }
 
+Test(http1, threat_11_the_first_head_has_its_time_from_the_handshake_on)
+{
+	engine_pair_wait(&pair, worker.limits.http_head_ms_max - 1);
+	http_pair_send(&pair, "GET /x HTTP/1.1\r\n");
+	cr_assert(!pair.finished);
+	engine_pair_wait(&pair, 1);
+	cr_assert(http_pair_is(&pair, 408) && ended("head_late"));
+}
+
 Test(http1, threat_11_a_head_that_trickles_in_is_given_408)
 {
 	http_pair_send(&pair, "GET /x HTTP/1.1\r\n");

@@ -400,10 +400,10 @@ static size_t http1_take_head(struct http1_engine *e, gh_bytes bytes)
 	}
 	struct http1_request *r = e->request;
 	size_t before = r->head_bytes.len;
-	if (before == 0)
-		e->since_ms = e->now_ms;
-	else
+	if (before > 0)
 		buf_append(&r->head_bytes, bytes.data, bytes.len);
+	else if (e->started) /* the first has its time since the handshake */
+		e->since_ms = e->now_ms;
 	gh_bytes all = before ? buf_bytes(&r->head_bytes) : bytes;
 	uint16_t http;
 	gh_error err = {0};
