@@ -28,8 +28,9 @@ uint64_t gh_worker_wall_ms(const gh_worker *worker);
 /* Cryptographically strong. */
 void gh_worker_random(gh_worker *worker, void *ret_bytes, size_t len);
 
-/* Memory for a request that is not whole yet, counted over all connections of the worker (http_receiving_bytes_max).
- * False: there is no room; refuse the request.  What was reserved is released by whoever holds it, in any portions. */
+/* Memory for a request that is not whole yet or waits for room, counted over all connections of the worker
+ * (http_receiving_bytes_max).  False: there is no room; refuse the request.  What was reserved is released by whoever holds
+ * it, in any portions. */
 bool gh_worker_reserve(gh_worker *worker, size_t bytes);
 void gh_worker_release(gh_worker *worker, size_t bytes);
 

@@ -48,7 +48,7 @@ struct gh_worker {
 	size_t calls; /* of service clients under way */
 	struct outbox outbox;
 	gh_draft *draft;
-	uint64_t receiving; /* bytes reserved for requests that are not whole yet */
+	uint64_t receiving; /* bytes reserved for requests that are not whole yet or wait for room */
 	uint64_t now_ms;
 	uint64_t wall_ms;
 	struct heap token_ends; /* by wall clock */

@@ -359,6 +359,26 @@ Test(http1, without_room_a_request_waits_and_nothing_more_is_read)
 	cr_assert(http_pair_is(&pair, 204));
 }
 
+Test(http1, threat_41_requests_that_wait_for_room_share_a_bounded_memory)
+{
+	worker.limits.http_receiving_bytes_max = 10;
+	worker.submit_status = GH_AGAIN;
+	struct engine_pair other;
+	http_pair_init(&other, &worker);
+	http_pair_post(&pair, "", "1234567");
+	cr_assert(worker.reserved == 7 && pair.got.len == 0);
+	http_pair_post(&other, "", "1234");
+	cr_assert(http_pair_is(&other, 503) && !other.finished && worker.reserved == 7);
+	for (gh_link *link = worker.links; link; link = link->next)
+		core_double_writable(link);
+	engine_pair_run(&pair);
+	engine_pair_run(&other);
+	cr_assert(worker.reserved == 0 && worker.record_count == 1, "what was refused is not sent after all");
+	stored();
+	cr_assert(http_pair_is(&pair, 204));
+	engine_pair_done(&other);
+}
+
 Test(http1, a_request_that_finds_no_room_in_time_is_answered_503)
 {
 	worker.submit_status = GH_AGAIN;

@@ -249,15 +249,29 @@ static void http1_refuse_early(struct http1_engine *e)
 
 /* ---- serving ---- */
 
-static bool http1_own(struct http1_engine *e, gh_bytes body)
+/* Keeps bytes of the body beyond the input they came in.  False: the request is refused. */
+static bool http1_keep(struct http1_engine *e, gh_bytes piece)
 {
 	struct http1_request *r = e->request;
-	bool owned = http1_request_own(r);
-	if (owned && body.data != r->body_bytes.data)
-		buf_append(&r->body_bytes, body.data, body.len);
-	if (!owned || r->body_bytes.failed)
+	bool kept = gh_worker_reserve(e->worker, piece.len);
+	if (kept) {
+		r->reserved += piece.len;
+		buf_append(&r->body_bytes, piece.data, piece.len);
+		kept = !r->body_bytes.failed;
+	}
+	if (!kept)
+		rest_refuse(&r->exchange, &e->rest, 0, GH_UNAVAILABLE, "receiving_full", "Too much is being received.");
+	return kept;
+}
+
+/* A whole request waits for room. */
+static void http1_park(struct http1_engine *e, gh_bytes body)
+{
+	struct http1_request *r = e->request;
+	if (!http1_request_own(r))
 		http1_end(e, "no_memory");
-	return e->phase != PHASE_ENDED;
+	else if (body.data != r->body_bytes.data && !http1_keep(e, body))
+		http1_answer(e);
 }
 
 /* The request is whole. */
@@ -272,7 +286,7 @@ static void http1_serve(struct http1_engine *e, gh_bytes body)
 		http1_answer(e);
 		break;
 	case REST_BLOCKED:
-		http1_own(e, body);
+		http1_park(e, body);
 		break;
 	case REST_WAIT:
 		http1_request_release_body(e, r);
@@ -311,15 +325,8 @@ static void http1_gather(struct http1_engine *e, gh_bytes piece)
 		http1_refuse_early(e);
 		return;
 	}
-	if (!gh_worker_reserve(e->worker, piece.len)) {
-		rest_refuse(&r->exchange, &e->rest, 0, GH_UNAVAILABLE, "receiving_full", "Too much is being received.");
+	if (!http1_keep(e, piece))
 		http1_refuse_early(e);
-		return;
-	}
-	r->reserved += piece.len;
-	buf_append(&r->body_bytes, piece.data, piece.len);
-	if (r->body_bytes.failed)
-		http1_end(e, "no_memory");
 }
 
 static void http1_body_ends(struct http1_engine *e)
