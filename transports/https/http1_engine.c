@@ -242,6 +242,7 @@ static void http1_refuse_early(struct http1_engine *e)
 	uint64_t max = http1_limits(e)->http_service_body_bytes_max;
 	if (r->head.expect_continue || (r->head.has_length && r->head.content_length > max))
 		r->keep_alive = false;
+	http1_request_release_body(e, r);
 	http1_write(e);
 	if (e->phase != PHASE_ENDED && !r->keep_alive)
 		http1_end(e, "refused");
