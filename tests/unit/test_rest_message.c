@@ -62,6 +62,7 @@ static const struct {
 	{"iothub-expiry", "2026-11-24T10:00:00Z", "absolute-expiry-time=2026-11-24T10:00:00Z;|"},
 	{"iothub-expiry", "Tue Nov 24 2026 10:00:00 GMT+0000", "|"},
 	{"iothub-expiry", "2026-11-24", "|"},
+	{"iothub-expiry", "2026\r11\r24T10:00:00Z", "|"},
 	{"iothub-to", "/devices/dev1/messages/events", "|"},
 	{"iothub-to", "/Devices/dev%31/messages/Events", "|"},
 	{"iothub-to", "/devices/DEV1/messages/events", "to=/devices/DEV1/messages/events;|"},

@@ -40,7 +40,7 @@ static bool message_is_time(gh_bytes text)
 		return false;
 	for (size_t i = 0; i < sizeof shape - 1; i++) {
 		bool digit = text.data[i] >= '0' && text.data[i] <= '9';
-		if (shape[i] == '0' ? !digit : (text.data[i] | (shape[i] & 0x20)) != shape[i])
+		if (shape[i] == '0' ? !digit : text.data[i] != shape[i])
 			return false;
 	}
 	return true;
