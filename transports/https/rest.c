@@ -265,6 +265,7 @@ static gh_status rest_send_batch(struct rest_exchange *x, gh_bytes body, uint64_
 			return gh_fail(ret_err, status, "message_refused", "the batch was refused half-way");
 		x->batch_next++;
 	}
+	rest_message_batch_free(GH_TAKE(x->batch)); /* many times as large as its text; what is stored are copies */
 	return GH_OK;
 }
 
