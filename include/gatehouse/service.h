@@ -79,7 +79,7 @@ typedef void gh_service_done(void *context, const gh_service_answer *answer);
  * this program serves no registry.  GH_NO_MEMORY. */
 gh_status gh_service_call(
 	gh_worker *worker, const gh_service_request *request, gh_service_done *done, void *context, gh_call **ret_call);
-/* done does not come any more; what was asked for may still happen.  Accepts NULL. */
+/* done does not come any more; a change that was asked for is made all the same.  Accepts NULL. */
 void gh_call_cancel(gh_call *call);
 
 #endif

@@ -12,7 +12,7 @@ struct gh_call {
 	gh_worker *worker;
 	gh_service_done *done;
 	void *context;
-	bool cancelled; /* the worker's thread alone reads and writes it */
+	atomic_bool cancelled; /* set on the worker's thread */
 	gh_service_request request;
 	struct registry_answer answer;
 	uint8_t bytes[]; /* what the request points at */
@@ -65,10 +65,22 @@ static void call_back(gh_task *task, uint64_t now_ms)
 	};
 	call->worker->calls--;
 	atomic_fetch_sub(&call->worker->service->calls, 1);
-	if (!call->cancelled)
+	if (!atomic_load_explicit(&call->cancelled, memory_order_relaxed))
 		call->done(call->context, &answer);
 	registry_answer_done(&call->answer);
 	free(call);
+}
+
+/* Nobody would hear what it tells, and it does nothing else: those who gave up must not keep the thread from those who
+ * did not.  A change is made all the same. */
+static bool call_is_pointless(const gh_call *call)
+{
+	static const bool changes[GH_SERVICE_OP_COUNT] = {
+		[GH_SERVICE_IDENTITY_PUT] = true,
+		[GH_SERVICE_IDENTITY_DELETE] = true,
+		[GH_SERVICE_BULK] = true,
+	};
+	return atomic_load_explicit(&call->cancelled, memory_order_relaxed) && !changes[call->request.op];
 }
 
 /* On the thread that may wait. */
@@ -77,7 +89,8 @@ static void call_serve(gh_task *task, uint64_t now_ms)
 	(void)now_ms;
 	gh_call *call = GH_CONTAINER(task, gh_call, task);
 	gh_host *host = call->worker->host;
-	registry_serve(&call->worker->service->registry, &call->request, &call->answer);
+	if (!call_is_pointless(call))
+		registry_serve(&call->worker->service->registry, &call->request, &call->answer);
 	call->task.run = call_back;
 	host->ops->post(host, &call->task);
 }
@@ -110,5 +123,5 @@ gh_status gh_service_call(
 void gh_call_cancel(gh_call *call)
 {
 	if (call)
-		call->cancelled = true;
+		atomic_store_explicit(&call->cancelled, true, memory_order_relaxed);
 }

@@ -580,6 +580,49 @@ Test(service, a_cancelled_call_tells_nobody_and_the_change_happens)
 	gh_call_cancel(NULL);
 }
 
+static gh_status unread_get(gh_store *store, enum gh_family family, gh_bytes key, gh_store_value *ret_value)
+{
+	(void)store, (void)family, (void)key, (void)ret_value;
+	cr_assert_fail("nobody wants to know");
+	return GH_IO;
+}
+
+static gh_status unread_scan(
+	gh_store *store, enum gh_family family, gh_bytes from, gh_store_visit *visit, void *context)
+{
+	(void)store, (void)family, (void)from, (void)visit, (void)context;
+	cr_assert_fail("nobody wants to know");
+	return GH_IO;
+}
+
+/* Else those who gave up would keep the thread from those who did not. */
+Test(service, a_cancelled_call_that_only_reads_is_not_served)
+{
+	static const struct ask reads[] = {
+		{.op = GH_SERVICE_IDENTITY_GET, .id = "dev1"},
+		{.op = GH_SERVICE_DEVICE_LIST},
+		{.op = GH_SERVICE_MODULE_LIST, .id = "dev1"},
+		{.op = GH_SERVICE_QUERY, .body = "{\"query\":\"SELECT * FROM devices\"}"},
+		{.op = GH_SERVICE_DEVICE_STATISTICS},
+		{.op = GH_SERVICE_CONNECTION_STATISTICS},
+	};
+	struct world *w = world_new(sizeof reads / sizeof *reads);
+	const gh_store_ops *ops = w->hub.store->ops;
+	gh_store_ops unread = *ops;
+	unread.get = unread_get;
+	unread.scan = unread_scan;
+	w->hub.store->ops = &unread;
+	for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
+		struct answer a = {0};
+		cr_assert_eq(world_call(w, 0, &a, reads[i]), GH_OK);
+		gh_call_cancel(a.call);
+		world_run(w);
+		cr_assert_eq(a.count, 0);
+	}
+	w->hub.store->ops = ops;
+	world_free(w);
+}
+
 /* ---- how many ---- */
 
 Test(service, at_service_calls_max_of_all_workers_the_next_one_is_told_to_come_again)
