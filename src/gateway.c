@@ -277,9 +277,8 @@ static void gateway_state(void *context, struct manage_state *ret_state)
 
 static void gateway_changed(void *context, gh_bytes device_id)
 {
-	struct gateway *g = context;
-	if (core_credentials_changed(g->core, device_id) != GH_OK)
-		log_event(g->log, LOG_ERROR, "no_memory", "text=\"not every worker was told of changed credentials\"");
+	const struct gateway *g = context;
+	core_credentials_changed(g->core, device_id);
 }
 
 static gh_status gateway_make_control(struct gateway *g, gh_error *ret_err)

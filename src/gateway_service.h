@@ -1,8 +1,8 @@
 /* gateway_service.h - the thread that waits for the disk on behalf of the workers: tasks posted to its host may block.
  *
- * What is asked for over HTTPS and writes an identity or a policy runs here, one after the other; the answer is posted
- * back to the worker that asked.  So the thread is started before the workers and stopped after they have ended, and its
- * last answers wait in loops that do not run any more: gateway_worker_settle takes them out.
+ * What service clients ask for over HTTPS runs here, one after the other, reads included; the answer is posted back to the
+ * worker that asked.  So the thread is started before the workers and stopped after they have ended, and its last answers
+ * wait in loops that do not run any more: gateway_worker_settle takes them out.
  */
 #ifndef GATEHOUSE_GATEWAY_SERVICE_H
 #define GATEHOUSE_GATEWAY_SERVICE_H

@@ -49,10 +49,7 @@ static uint64_t core_registry_connected_devices(void *context)
 
 static void core_registry_changed(void *context, gh_bytes device_id)
 {
-	struct core *core = context;
-	if (core_credentials_changed(core, device_id) != GH_OK)
-		log_event(core->config.log, LOG_ERROR, "no_memory",
-			"text=\"not every worker was told of changed credentials\"");
+	core_credentials_changed(context, device_id);
 }
 
 static void core_service_init(struct core *core)
@@ -150,7 +147,8 @@ bool core_worker_idle(gh_worker *worker)
 	pthread_mutex_lock(&w->core->lock);
 	bool changes = w->changes_on_their_way > 0;
 	pthread_mutex_unlock(&w->core->lock);
-	return !changes && worker->calls == 0 && worker->unfreed == 0 && worker->outbox.unsettled == 0 && !worker->store_waiting;
+	return !changes && worker->calls == 0 && worker->unfreed == 0 && worker->outbox.unsettled == 0 &&
+	       !worker->store_waiting;
 }
 
 void core_worker_close_links(gh_worker *worker)
@@ -304,6 +302,9 @@ gh_status core_credentials_changed(struct core *core, gh_bytes device_id)
 		w->worker.host->ops->post(w->worker.host, &change->task);
 	}
 	pthread_mutex_unlock(&core->lock);
+	if (status != GH_OK)
+		log_event(core->config.log, LOG_ERROR, "no_memory",
+			"text=\"not every worker was told of changed credentials\"");
 	return status;
 }
 

@@ -54,7 +54,8 @@ void core_worker_turn_end(gh_worker *worker, uint64_t now_ms);
 void core_worker_tick(gh_worker *worker, uint64_t now_ms);
 
 /* Any thread: a device or one of its modules was changed, or (empty id) a policy was: every worker checks the links
- * concerned again, those of a device at once, all of them in slices at its ticks.  GH_NO_MEMORY: not everybody was told. */
+ * concerned again, those of a device at once, all of them in slices at its ticks.  GH_NO_MEMORY: not everybody was told;
+ * that is logged. */
 gh_status core_credentials_changed(struct core *core, gh_bytes device_id);
 
 /* Any thread.  Is the identity connected (service contract 2.7)?  Then *ret_since_ms is the wall time since when it is
