@@ -34,3 +34,14 @@ Test(http_date, days_months_and_leap_years_are_those_of_the_calendar)
 		cr_assert_str_eq(text, rows[i].text, "%llu", (unsigned long long)rows[i].wall_ms);
 	}
 }
+
+Test(http_date, a_clock_tells_the_present_second_also_one_that_comes_again)
+{
+	static const uint64_t moments_ms[] = {0, 999, 1000, 1999, 784111777000, 784111777500, 784111776000, 0};
+	struct http_date_clock clock = {0};
+	for (size_t i = 0; i < sizeof moments_ms / sizeof *moments_ms; i++) {
+		char text[HTTP_DATE_SIZE];
+		http_date(moments_ms[i], text);
+		cr_assert_str_eq(http_date_now(&clock, moments_ms[i]), text, "%zu", i);
+	}
+}

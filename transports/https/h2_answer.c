@@ -25,15 +25,6 @@ static char *answer_digits(char *room, size_t size, uint64_t value)
 	return at;
 }
 
-static const char *answer_date(struct h2_clock *clock, uint64_t wall_ms)
-{
-	uint64_t second = wall_ms / 1000;
-	if (!clock->text[0] || second != clock->second)
-		http_date(wall_ms, clock->text);
-	clock->second = second;
-	return clock->text;
-}
-
 static size_t answer_fields(const struct rest_answer *answer, nghttp2_nv *ret_nv)
 {
 	for (size_t i = 0; i < answer->field_count; i++)
@@ -44,7 +35,7 @@ static size_t answer_fields(const struct rest_answer *answer, nghttp2_nv *ret_nv
 	return answer->field_count;
 }
 
-int h2_answer_submit(nghttp2_session *session, struct h2_stream *s, struct h2_clock *clock, uint64_t wall_ms,
+int h2_answer_submit(nghttp2_session *session, struct h2_stream *s, struct http_date_clock *clock, uint64_t wall_ms,
 	nghttp2_data_source_read_callback read)
 {
 	const struct rest_answer *answer = rest_answer(&s->exchange);
@@ -54,7 +45,7 @@ int h2_answer_submit(nghttp2_session *session, struct h2_stream *s, struct h2_cl
 	size_t n = 0;
 	assert(answer->status >= 200 && answer->status <= 599 && answer->field_count <= REST_ANSWER_FIELDS_MAX);
 	nv[n++] = answer_nv(":status", answer_digits(status, sizeof status, answer->status), sizeof status, 0);
-	nv[n++] = answer_nv("date", answer_date(clock, wall_ms), HTTP_DATE_SIZE - 1, 0);
+	nv[n++] = answer_nv("date", http_date_now(clock, wall_ms), HTTP_DATE_SIZE - 1, 0);
 	n += answer_fields(answer, nv + n);
 	if (answer->status != 204) {
 		const char *digits = answer_digits(length, sizeof length, answer->body.len);

@@ -7,15 +7,9 @@
 
 #include <nghttp2/nghttp2.h>
 
-/* The present Date, written once a second.  Zeroed = not yet. */
-struct h2_clock {
-	uint64_t second;
-	char text[HTTP_DATE_SIZE];
-};
-
 /* Queues the answer of an exchange that is answered; a body leaves by `read`, which finds the stream in source->ptr.
  * Returns as nghttp2_submit_response does. */
-int h2_answer_submit(nghttp2_session *session, struct h2_stream *s, struct h2_clock *clock, uint64_t wall_ms,
+int h2_answer_submit(nghttp2_session *session, struct h2_stream *s, struct http_date_clock *clock, uint64_t wall_ms,
 	nghttp2_data_source_read_callback read);
 
 /* 100 Continue. */

@@ -21,7 +21,7 @@ struct h2_conn {
 	struct rest_conn rest;
 	struct h2_lines streams;
 	struct h2_meter meter;
-	struct h2_clock clock;
+	struct http_date_clock clock;
 	struct h2_stream *receiving; /* whose head is being received */
 	size_t listed;               /* size of the header block that is being received */
 	gh_bytes here;               /* the body that came in one frame; only while that is read */

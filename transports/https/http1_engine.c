@@ -52,9 +52,8 @@ struct http1_engine {
 	size_t out_at; /* bytes of out that left */
 	const char *why;
 	uint64_t now_ms;
-	uint64_t date_s;   /* which second `date` tells */
 	uint64_t since_ms; /* when the present phase, or the head that is on its way, began */
-	char date[HTTP_DATE_SIZE];
+	struct http_date_clock clock;
 	uint8_t phase;
 	bool started;    /* the first request has come */
 	bool draining;   /* after the present request it ends */
@@ -186,22 +185,11 @@ static void http1_next_request(struct http1_engine *e)
 		http1_end(e, e->draining ? "drained" : "peer_closed");
 }
 
-/* A busy connection answers many requests in one second. */
-static const char *http1_date(struct http1_engine *e)
-{
-	uint64_t wall_ms = gh_worker_wall_ms(e->worker);
-	if (wall_ms / 1000 != e->date_s) {
-		e->date_s = wall_ms / 1000;
-		http_date(wall_ms, e->date);
-	}
-	return e->date;
-}
-
 static void http1_write(struct http1_engine *e)
 {
 	struct http1_request *r = e->request;
 	struct http1_manner manner = {
-		.date = http1_date(e),
+		.date = http_date_now(&e->clock, gh_worker_wall_ms(e->worker)),
 		.keep_alive = r->keep_alive && !e->draining && !e->input_over,
 		.old = r->head.minor == 0,
 		.head_only = r->head_only,
@@ -636,12 +624,8 @@ static gh_engine *http1_engine_new(gh_worker *worker, gh_wire *wire, uint64_t no
 	struct http1_engine *e = calloc(1, sizeof *e);
 	if (!e)
 		return NULL;
-	*e = (struct http1_engine){.engine.ops = &http1_engine_ops,
-		.worker = worker,
-		.wire = wire,
-		.now_ms = now_ms,
-		.since_ms = now_ms,
-		.date_s = UINT64_MAX};
+	*e = (struct http1_engine){
+		.engine.ops = &http1_engine_ops, .worker = worker, .wire = wire, .now_ms = now_ms, .since_ms = now_ms};
 	rest_conn_init(&e->rest, worker, wire, &http1_rest_ops);
 	return &e->engine;
 }

@@ -26,3 +26,12 @@ void http_date(uint64_t wall_ms, char ret_text[HTTP_DATE_SIZE])
 	snprintf(ret_text, HTTP_DATE_SIZE, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[day % 7], of_month % 100,
 		months[month - 1], year % 10000, second / 3600, second / 60 % 60, second % 60);
 }
+
+const char *http_date_now(struct http_date_clock *clock, uint64_t wall_ms)
+{
+	uint64_t second = wall_ms / 1000;
+	if (!clock->text[0] || second != clock->second)
+		http_date(wall_ms, clock->text);
+	clock->second = second;
+	return clock->text;
+}

@@ -9,4 +9,13 @@ enum { HTTP_DATE_SIZE = 30 };
 /* Years 1970 to 9999. */
 void http_date(uint64_t wall_ms, char ret_text[HTTP_DATE_SIZE]);
 
+/* The present date; a connection that is busy answers many requests in one second.  Zeroed = not told yet. */
+struct http_date_clock {
+	uint64_t second;
+	char text[HTTP_DATE_SIZE];
+};
+
+/* Borrowed until the next call. */
+const char *http_date_now(struct http_date_clock *clock, uint64_t wall_ms);
+
 #endif
