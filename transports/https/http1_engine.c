@@ -3,8 +3,8 @@
 #include "src/base/log.h"
 #include "src/base/take.h"
 #include "src/base/text.h"
-#include "src/wire/http1_parser.h"
 #include "transports/https/http1_answer.h"
+#include "transports/https/http1_request.h"
 #include "transports/https/http_date.h"
 #include "transports/https/rest.h"
 
@@ -19,27 +19,8 @@ enum http1_phase {
 
 enum {
 	HTTP1_SHRINK_MS = 1000,
-	HTTP1_HEAD_KEPT_BYTES_MAX = 8192,
 	HTTP1_OUT_BYTES = 32768,          /* offered to the wire at once: two records */
 	HTTP1_OUT_KEPT_BYTES_MAX = 65536, /* what was needed once for more is not kept */
-};
-
-/* What a request needs while there is one.  Kept while the connection is busy. */
-struct http1_request {
-	struct http1_head head;
-	struct http1_body body;
-	struct rest_exchange exchange;
-	struct rest_request request; /* points into `base` */
-	struct rest_field *fields;
-	size_t field_cap;
-	const uint8_t *base;   /* first byte of the head: in gathered_head, or in what input was given */
-	struct buf head_bytes; /* the head, when it is gathered */
-	struct buf body_bytes; /* the body, when it is gathered */
-	size_t reserved;       /* bytes of the worker's memory for body_bytes */
-	uint64_t passed_over;  /* bytes of a refused request's body */
-	bool answered;         /* refused before its body came: the rest is passed over */
-	bool keep_alive;
-	bool head_only;
 };
 
 struct http1_engine {
@@ -74,85 +55,7 @@ static const gh_limits *http1_limits(const struct http1_engine *e)
 
 static void http1_wake(struct http1_engine *e)
 {
-	if (e->wire)
-		e->wire->ops->wake(e->wire);
-}
-
-/* ---- requests ---- */
-
-static struct http1_request *http1_request_new(void)
-{
-	struct http1_request *r = calloc(1, sizeof *r);
-	if (r)
-		http1_head_init(&r->head);
-	return r;
-}
-
-static void http1_request_release_body(struct http1_engine *e, struct http1_request *r)
-{
-	gh_worker_release(e->worker, r->reserved);
-	r->reserved = 0;
-	buf_done(&r->body_bytes);
-}
-
-/* Ready for the next one. */
-static void http1_request_clear(struct http1_engine *e, struct http1_request *r)
-{
-	rest_end(&r->exchange);
-	r->exchange = (struct rest_exchange){.conn = NULL};
-	http1_request_release_body(e, r);
-	http1_head_clear(&r->head);
-	if (r->head_bytes.cap > HTTP1_HEAD_KEPT_BYTES_MAX)
-		buf_done(&r->head_bytes);
-	buf_clear(&r->head_bytes);
-	r->base = NULL;
-	r->passed_over = 0;
-	r->answered = r->head_only = false;
-}
-
-static void http1_request_free(struct http1_engine *e)
-{
-	struct http1_request *r = GH_TAKE(e->request);
-	if (!r)
-		return;
-	http1_request_clear(e, r);
-	http1_head_done(&r->head);
-	buf_done(&r->head_bytes);
-	free(r->fields);
-	free(r);
-}
-
-static bool http1_request_fields(struct http1_request *r, const uint8_t *base)
-{
-	size_t count = r->head.field_count;
-	if (count > r->field_cap) {
-		struct rest_field *fields = realloc(r->fields, count * sizeof *fields);
-		if (!fields)
-			return false;
-		r->fields = fields;
-		r->field_cap = count;
-	}
-	r->base = base;
-	for (size_t i = 0; i < count; i++)
-		r->fields[i] = (struct rest_field){
-			http1_text(r->head.fields[i].name, base), http1_text(r->head.fields[i].value, base)};
-	r->request = (struct rest_request){
-		.method = http1_text(r->head.method, base),
-		.target = http1_text(r->head.target, base),
-		.fields = r->fields,
-		.field_count = count,
-	};
-	return true;
-}
-
-/* The head outlives the input it came in. */
-static bool http1_request_own(struct http1_request *r)
-{
-	if (r->base == r->head_bytes.data)
-		return true;
-	buf_clear(&r->head_bytes);
-	buf_append(&r->head_bytes, r->base, r->head.len);
-	return !r->head_bytes.failed && http1_request_fields(r, r->head_bytes.data);
+	e->wire->ops->wake(e->wire);
 }
 
 /* ---- the end ---- */
@@ -160,7 +63,7 @@ static bool http1_request_own(struct http1_request *r)
 static void http1_log_end(const struct http1_engine *e)
 {
 	log_event(gh_worker_log(e->worker), LOG_INFO, "closed", "transport=https peer=%s reason=%s",
-		e->wire ? e->wire->ops->peer(e->wire).address : "", e->why);
+		e->wire->ops->peer(e->wire).address, e->why);
 }
 
 static void http1_end(struct http1_engine *e, const char *why)
@@ -169,7 +72,7 @@ static void http1_end(struct http1_engine *e, const char *why)
 		return;
 	e->why = why;
 	http1_log_end(e);
-	http1_request_free(e);
+	http1_request_free(GH_TAKE(e->request), e->worker);
 	e->phase = PHASE_ENDED;
 	http1_wake(e);
 }
@@ -178,7 +81,7 @@ static void http1_end(struct http1_engine *e, const char *why)
 
 static void http1_next_request(struct http1_engine *e)
 {
-	http1_request_clear(e, e->request);
+	http1_request_clear(e->request, e->worker);
 	e->phase = PHASE_HEAD;
 	e->since_ms = e->now_ms;
 	if (e->draining || e->input_over)
@@ -230,7 +133,7 @@ static void http1_refuse_early(struct http1_engine *e)
 	uint64_t max = http1_limits(e)->http_service_body_bytes_max;
 	if (r->head.expect_continue || (r->head.has_length && r->head.content_length > max))
 		r->keep_alive = false;
-	http1_request_release_body(e, r);
+	http1_request_release_body(r, e->worker);
 	http1_write(e);
 	if (e->phase != PHASE_ENDED && !r->keep_alive)
 		http1_end(e, "refused");
@@ -242,12 +145,7 @@ static void http1_refuse_early(struct http1_engine *e)
 static bool http1_keep(struct http1_engine *e, gh_bytes piece)
 {
 	struct http1_request *r = e->request;
-	bool kept = gh_worker_reserve(e->worker, piece.len);
-	if (kept) {
-		r->reserved += piece.len;
-		buf_append(&r->body_bytes, piece.data, piece.len);
-		kept = !r->body_bytes.failed;
-	}
+	bool kept = http1_request_keep(r, e->worker, piece);
 	if (!kept)
 		rest_refuse(&r->exchange, &e->rest, 0, GH_UNAVAILABLE, "receiving_full", "Too much is being received.");
 	return kept;
@@ -278,7 +176,7 @@ static void http1_serve(struct http1_engine *e, gh_bytes body)
 		http1_park(e, body);
 		break;
 	case REST_WAIT:
-		http1_request_release_body(e, r);
+		http1_request_release_body(r, e->worker);
 		break;
 	case REST_BODY:
 		assert(!"a whole request wants no body");
@@ -364,7 +262,7 @@ static size_t http1_take_body(struct http1_engine *e, gh_bytes bytes)
 static void http1_begin(struct http1_engine *e, const uint8_t *base)
 {
 	struct http1_request *r = e->request;
-	if (!http1_request_fields(r, base)) {
+	if (!http1_request_read(r, base)) {
 		http1_end(e, "no_memory");
 		return;
 	}
@@ -536,7 +434,7 @@ static uint64_t http1_shrink(struct http1_engine *e)
 		return 0;
 	if (e->now_ms < e->since_ms + HTTP1_SHRINK_MS)
 		return e->since_ms + HTTP1_SHRINK_MS;
-	http1_request_free(e);
+	http1_request_free(GH_TAKE(e->request), e->worker);
 	if (e->out.len == 0)
 		buf_done(&e->out);
 	return 0;
