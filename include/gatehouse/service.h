@@ -56,8 +56,8 @@ typedef struct gh_service_request {
 	gh_bytes device_id; /* decoded */
 	gh_bytes module_id;
 	bool has_etag;
-	gh_bytes etag; /* If-Match as it was sent: quoted or not, or a star */
-	gh_bytes body; /* JSON */
+	gh_bytes etag;         /* If-Match as it was sent: quoted or not, or a star */
+	gh_bytes body;         /* JSON */
 	uint64_t count_max;    /* identities in one answer; 0 = the default */
 	gh_bytes continuation; /* of an earlier answer; empty = from the start */
 } gh_service_request;

@@ -55,8 +55,8 @@ struct gh_worker {
 	gh_draft *draft;
 	uint64_t wall_ms;
 	const struct log *log; /* NULL = nowhere */
-	size_t reserved; /* by gh_worker_reserve; at the end 0 */
-	gh_link *links;  /* newest first; kept until the end, closed or not */
+	size_t reserved;       /* by gh_worker_reserve; at the end 0 */
+	gh_link *links;        /* newest first; kept until the end, closed or not */
 	/* switches */
 	gh_status open_status;
 	bool session_present;

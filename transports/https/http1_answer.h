@@ -7,9 +7,9 @@
 
 struct http1_manner {
 	const char *date; /* http_date */
-	bool keep_alive; /* the connection goes on */
-	bool old;        /* the client speaks HTTP/1.0 */
-	bool head_only;  /* HEAD: everything but the body */
+	bool keep_alive;  /* the connection goes on */
+	bool old;         /* the client speaks HTTP/1.0 */
+	bool head_only;   /* HEAD: everything but the body */
 };
 
 void http1_answer_put(struct buf *out, const struct rest_answer *answer, const struct http1_manner *manner);
