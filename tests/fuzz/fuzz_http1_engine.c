@@ -27,8 +27,11 @@ static void fuzz_settle(unsigned parameter)
 static void fuzz_answer(unsigned parameter)
 {
 	gh_service_answer answer = {.status = parameter & 0x10 ? GH_NOT_FOUND : GH_OK, .etag = "", .item_type = ""};
+	static const uint8_t page[200000]; /* leaves in many parts */
 	if (parameter & 1)
 		answer.body = text_of("{\"deviceId\":\"d\"}");
+	if (parameter & 8)
+		answer.body = (gh_bytes){page, sizeof page};
 	if (parameter & 2)
 		answer.etag = "MQ==";
 	if (parameter & 4)
