@@ -10,6 +10,7 @@
  */
 #include "src/io/conn.h"
 
+#include "src/base/deadline.h"
 #include "src/base/take.h"
 #include "src/io/alpn.h"
 #include "src/io/stash.h"
@@ -291,11 +292,6 @@ static void conn_shut(struct conn *c, uint64_t now_ms)
 		c->broken = true;
 }
 
-static uint64_t conn_sooner(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 /* What waits for a slow reader: here as ciphertext, and with the engine. */
 static void conn_check_backlog(struct conn *c, uint64_t now_ms)
 {
@@ -325,7 +321,7 @@ static void conn_leave(struct conn *c, uint64_t now_ms)
 	bool reading = !c->end_seen && (c->state != CONN_OPEN || (!c->held && !c->engine->ops->finished(c->engine)));
 	loop_watch_set(c->watch, (reading ? LOOP_READ : 0) | (c->unsent ? LOOP_WRITE : 0));
 	/* A deadline that moved away stays armed for the old time and is looked at then: most are moved again before. */
-	uint64_t at = conn_sooner(conn_sooner(c->tick_at, c->limit_at), c->stall_at);
+	uint64_t at = deadline_sooner(deadline_sooner(c->tick_at, c->limit_at), c->stall_at);
 	if (at != 0 && (c->timer.node.index == 0 || at < c->timer.node.at))
 		loop_timer_set(loop, &c->timer, at);
 }

@@ -1,5 +1,6 @@
 #include "transports/https/h2_engine.h"
 
+#include "src/base/deadline.h"
 #include "src/base/log.h"
 #include "src/base/take.h"
 #include "transports/https/h2_conn.h"
@@ -253,11 +254,6 @@ static uint64_t h2_patience(const struct h2_engine *h2, enum h2_line_id line)
 	}
 }
 
-static uint64_t h2_sooner(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 static void h2_end_late_streams(struct h2_engine *h2)
 {
 	struct h2_conn *c = &h2->conn;
@@ -277,7 +273,7 @@ static uint64_t h2_streams_due(const struct h2_engine *h2)
 		uint64_t patience = h2_patience(h2, (enum h2_line_id)i);
 		const struct h2_stream *s = h2_conn_first(&h2->conn, (enum h2_line_id)i);
 		if (patience && s)
-			due = h2_sooner(due, s->since_ms + patience);
+			due = deadline_sooner(due, s->since_ms + patience);
 	}
 	return due;
 }
@@ -330,8 +326,8 @@ static uint64_t h2_tick(gh_engine *engine, uint64_t now_ms)
 		h2_end_quiet(h2);
 	if (!c->session)
 		return 0;
-	due = h2_sooner(due, h2_sooner(h2_streams_due(h2), h2_quiet_due(h2)));
-	return h2_sooner(due, h2_shrink(h2));
+	due = deadline_sooner(due, deadline_sooner(h2_streams_due(h2), h2_quiet_due(h2)));
+	return deadline_sooner(due, h2_shrink(h2));
 }
 
 /* ---- the rest of an engine ---- */

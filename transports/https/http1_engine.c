@@ -1,5 +1,6 @@
 #include "transports/https/http1_engine.h"
 
+#include "src/base/deadline.h"
 #include "src/base/log.h"
 #include "src/base/take.h"
 #include "src/base/text.h"
@@ -421,11 +422,6 @@ static void http1_late(struct http1_engine *e)
 		http1_end(e, why);
 }
 
-static uint64_t http1_sooner(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 /* What a connection that fell silent does not need. */
 static uint64_t http1_shrink(struct http1_engine *e)
 {
@@ -456,7 +452,7 @@ static uint64_t http1_tick(gh_engine *engine, uint64_t now_ms)
 		return 0;
 	if (e->phase != PHASE_SERVE)
 		due = patience == UINT64_MAX ? 0 : e->since_ms + patience;
-	return http1_sooner(due, http1_shrink(e));
+	return deadline_sooner(due, http1_shrink(e));
 }
 
 static bool http1_finished(const gh_engine *engine)
