@@ -48,11 +48,24 @@ typedef struct gh_peer {
 	size_t certificate_len;
 } gh_peer;
 
+/* A WebSocket handshake the HTTP engine has checked (device contract 1.3); borrowed for the call. */
+typedef struct gh_upgrade {
+	gh_bytes key;         /* Sec-WebSocket-Key: 24 characters */
+	gh_bytes subprotocol; /* one of those offered, as the client spelled it */
+	gh_bytes origin;      /* empty = none was sent */
+} gh_upgrade;
+
 typedef struct gh_wire_ops {
 	/* Any moment on the loop thread, also from inside an engine call: soon afterwards, but never from inside, the wire
 	 * offers held input, asks for output and calls tick. */
 	void (*wake)(gh_wire *wire);
 	gh_peer (*peer)(gh_wire *wire);
+	/* From inside an engine's input: the stream becomes a WebSocket, for whichever transport has the sub-protocol.
+	 * GH_OK: the engine takes nothing of what follows in the stream, and is finished; when its present output has left,
+	 * the stream, with that rest of its input, is another's, which also answers the handshake.
+	 * Otherwise nothing has happened: GH_NOT_FOUND = nobody has this sub-protocol; GH_UNAUTHORIZED = the origin is not
+	 * allowed; GH_UNAVAILABLE, GH_NO_MEMORY = not now.  May be NULL: never. */
+	gh_status (*upgrade)(gh_wire *wire, const gh_upgrade *upgrade, uint64_t now_ms);
 } gh_wire_ops;
 
 struct gh_wire {
