@@ -6,6 +6,9 @@
 #include <gatehouse/store.h>
 #include <gatehouse/transport.h>
 
+struct web;
+struct web_rules;
+
 struct builtin {
 	const gh_store_ops *store;
 	const gh_backend_ops *backend;
@@ -13,6 +16,10 @@ struct builtin {
 	 * preferred to earlier ones by those who do. */
 	const gh_transport *const *mqtt;
 	const gh_transport *const *https;
+	/* Those a stream may become as a WebSocket, on the https listener; and what makes them one. */
+	const gh_transport *const *websocket;
+	gh_status (*websocket_new)(const struct web_rules *rules, struct web *web, struct gh_worker *worker,
+		gh_wire *wire, const gh_upgrade *upgrade, uint64_t now_ms, gh_engine **ret_engine);
 	/* What recovery found when the store was opened, "" = nothing; borrowed from the store. */
 	const char *(*recovery)(const gh_store *store);
 };

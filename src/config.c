@@ -42,6 +42,8 @@ void config_free(struct config *config)
 	free(config->tls.second_key_file);
 	free(config->mqtt.address);
 	free(config->https.address);
+	for (size_t i = 0; i < CONFIG_ORIGINS_MAX; i++)
+		free(config->origins[i]);
 	free(config);
 }
 

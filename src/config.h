@@ -18,6 +18,7 @@ enum {
 	CONFIG_FILE_BYTES_MAX = 1 << 18,
 	CONFIG_DEPTH_MAX = 16,
 	CONFIG_ALIASES_MAX = 16,
+	CONFIG_ORIGINS_MAX = 64,
 	CONFIG_WORKERS_MAX = 256,
 	CONFIG_PARTITIONS_MAX = 32,
 	CONFIG_HOST_BYTES_MAX = 253,
@@ -53,6 +54,7 @@ struct config {
 	struct config_tls tls;
 	struct config_listener mqtt;
 	struct config_listener https; /* served when its key is there */
+	char *origins[CONFIG_ORIGINS_MAX + 1]; /* pages that may open WebSockets, then NULL; none = all */
 	enum config_backend backend;
 	struct config_embedded embedded;
 	gh_status disabled_status;   /* CONNACK 3: GH_DISABLED, 5: GH_UNAUTHORIZED */

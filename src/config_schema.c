@@ -32,13 +32,14 @@ struct schema_key {
 		SCHEMA_NUMBER,
 		SCHEMA_CHOICE,
 		SCHEMA_MAP,
-		SCHEMA_ALIASES,
+		SCHEMA_LIST,
 		SCHEMA_LIMITS
 	} kind;
 	size_t offset;
 	bool required;
-	const char *(*check)(gh_bytes text); /* TEXT: a complaint (static) or NULL; may be NULL */
-	uint64_t max;                        /* NUMBER: 0 to max */
+	const char *(*check)(gh_bytes text); /* TEXT, LIST: a complaint (static) or NULL; may be NULL */
+	uint64_t max;                        /* NUMBER: 0 to max; LIST: as many texts */
+	const char *entry;                   /* LIST: what one of them is called */
 	const struct schema_choice *choices; /* CHOICE: up to a NULL text */
 	const struct schema_key *keys;       /* MAP: up to a NULL name */
 	size_t given;                        /* MAP: where it is noted that the key is there; 0 = nowhere */
@@ -72,6 +73,19 @@ static const char *schema_check_address(gh_bytes text)
 			return NULL;
 	}
 	return "a numeric address is expected, as 0.0.0.0 or ::1, or localhost";
+}
+
+/* As a browser sends it (RFC 6454 7): scheme, host, a port that is not the scheme's own; nothing behind. */
+static const char *schema_check_origin(gh_bytes text)
+{
+	gh_bytes scheme, rest;
+	text_cut(text, ':', &scheme, &rest);
+	bool web = text_equal(scheme, text_of("https")) || text_equal(scheme, text_of("http"));
+	if (!web || rest.len < 3 || memcmp(rest.data, "//", 2) != 0)
+		return "an origin is http:// or https:// and a host, as https://console.example.net";
+	if (memchr(rest.data + 2, '/', rest.len - 2))
+		return "an origin ends with the host or its port: no path, no slash at the end";
+	return NULL;
 }
 
 static const struct schema_choice schema_levels_log[] = {
@@ -108,6 +122,12 @@ static const struct schema_key schema_mqtt[] = {
 static const struct schema_key schema_https[] = {
 	{.name = "address", .kind = SCHEMA_TEXT, .offset = AT(https.address), .check = schema_check_address},
 	{.name = "port", .kind = SCHEMA_NUMBER, .offset = AT(https.port), .max = UINT16_MAX},
+	{.name = "origins",
+		.kind = SCHEMA_LIST,
+		.offset = AT(origins),
+		.entry = "an origin",
+		.check = schema_check_origin,
+		.max = CONFIG_ORIGINS_MAX},
 	{.name = NULL},
 };
 static const struct schema_key schema_listeners[] = {
@@ -126,7 +146,12 @@ static const struct schema_key schema_root[] = {
 		.offset = AT(host_name),
 		.required = true,
 		.check = schema_check_host},
-	{.name = "aliases", .kind = SCHEMA_ALIASES},
+	{.name = "aliases",
+		.kind = SCHEMA_LIST,
+		.offset = AT(hosts[1]),
+		.entry = "an alias",
+		.check = schema_check_host,
+		.max = CONFIG_ALIASES_MAX},
 	{.name = "dataDir", .kind = SCHEMA_PATH, .offset = AT(data_dir), .required = true},
 	{.name = "workers", .kind = SCHEMA_NUMBER, .offset = AT(workers), .max = CONFIG_WORKERS_MAX},
 	{.name = "log", .kind = SCHEMA_MAP, .keys = schema_log},
@@ -277,25 +302,26 @@ static void schema_apply_choice(struct schema_walk *walk, const struct schema_ke
 	SCHEMA_COMPLAIN(walk, node, "%s is %s, allowed is %s", key->name, LOG_TEXT(text), list);
 }
 
-static void schema_apply_aliases(struct schema_walk *walk, const struct schema_key *key, const yaml_node_t *node)
+static void schema_apply_list(struct schema_walk *walk, const struct schema_key *key, const yaml_node_t *node)
 {
+	char **list = (char **)((char *)walk->config + key->offset);
 	if (!schema_is(walk, node, YAML_SEQUENCE_NODE, key->name))
 		return;
 	size_t count = 0;
 	for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
 		const yaml_node_t *element = yaml_document_get_node(walk->document, *item);
 		gh_bytes text;
-		if (count == CONFIG_ALIASES_MAX) {
-			SCHEMA_COMPLAIN(walk, element, "%s has more than %d names", key->name, CONFIG_ALIASES_MAX);
+		if (count == key->max) {
+			SCHEMA_COMPLAIN(walk, element, "%s has more than %" PRIu64 " entries", key->name, key->max);
 			return;
 		}
-		if (!schema_text(walk, element, "an alias", &text))
+		if (!schema_text(walk, element, key->entry, &text))
 			continue;
-		const char *complaint = schema_check_host(text);
+		const char *complaint = key->check(text);
 		if (complaint)
-			SCHEMA_COMPLAIN(walk, element, "an alias is %s: %s", LOG_TEXT(text), complaint);
+			SCHEMA_COMPLAIN(walk, element, "%s is %s: %s", key->entry, LOG_TEXT(text), complaint);
 		else
-			schema_set_text(walk, element, &walk->config->hosts[1 + count++], (gh_bytes){NULL, 0}, text);
+			schema_set_text(walk, element, &list[count++], (gh_bytes){NULL, 0}, text);
 	}
 }
 
@@ -364,7 +390,7 @@ static void schema_apply_key(struct schema_walk *walk, const struct schema_key *
 		[SCHEMA_NUMBER] = schema_apply_number,
 		[SCHEMA_CHOICE] = schema_apply_choice,
 		[SCHEMA_MAP] = schema_apply_map,
-		[SCHEMA_ALIASES] = schema_apply_aliases,
+		[SCHEMA_LIST] = schema_apply_list,
 		[SCHEMA_LIMITS] = schema_apply_limits,
 	};
 	appliers[key->kind](walk, key, node);

@@ -9,6 +9,7 @@
 #include "src/gateway_service.h"
 #include "src/gateway_worker.h"
 #include "src/io/alpn.h"
+#include "src/io/descriptors.h"
 #include "src/io/listener.h"
 #include "src/io/loop.h"
 
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -35,6 +35,8 @@ struct gateway {
 	struct core *core;
 	struct listener_group *groups[GATEWAY_GROUPS_MAX + 1]; /* NULL-terminated */
 	size_t group_count;
+	struct descriptors descriptors;
+	struct web_rules web_rules;
 	struct listener_group *mqtt, *https; /* the first of each kind among them; NULL = not served */
 	struct loop *loop;
 	struct manage_gateway manage_gateway;
@@ -50,14 +52,25 @@ struct gateway {
 
 /* ---- opening ---- */
 
-/* As many descriptors as the system lets us have: each connection is one. */
-static void gateway_raise_descriptors(void)
+/* How many addresses are bound for it. */
+static uint64_t gateway_addresses(const struct config_listener *listener)
 {
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	return !listener->served ? 0 : strcmp(listener->address, "localhost") == 0 ? 2 : 1;
+}
+
+static void gateway_ask_descriptors(struct gateway *g)
+{
+	const struct config *config = g->config;
+	uint64_t wanted = config->limits.connections_max *
+			  (gateway_addresses(&config->mqtt) * DESCRIPTORS_PER_STREAM +
+				  gateway_addresses(&config->https) * (DESCRIPTORS_PER_STREAM + DESCRIPTORS_PER_PAIR));
+	uint64_t granted = descriptors_ask(wanted, config->limits.descriptors_reserved_min);
+	descriptors_init(&g->descriptors, granted);
+	if (granted < wanted)
+		log_event(g->log, LOG_WARNING, "few_descriptors",
+			"text=\"connections_max may need %llu descriptors and there are %llu: raise the limit of open "
+			"files (ulimit -Hn, LimitNOFILE)\"",
+			(unsigned long long)wanted, (unsigned long long)granted);
 }
 
 /* Blocked before any thread exists, so that every thread inherits it and the loop alone hears of them. */
@@ -128,7 +141,7 @@ gh_status gateway_open(const struct config *config, const struct log *log, bool 
 	g->config = config;
 	g->log = log;
 	g->signal_fd = -1;
-	gateway_raise_descriptors();
+	gateway_ask_descriptors(g);
 	gh_status status = gateway_take_signals(g, ret_err);
 	if (status == GH_OK)
 		status = place_make(config->data_dir, &g->directory, ret_err);
@@ -189,7 +202,8 @@ static gh_status gateway_listen_on(struct gateway *g, struct listener_config lis
 
 /* One kind of listener; its TLS context is its own, because it answers ALPN with the names of its own transports. */
 static gh_status gateway_listen_for(struct gateway *g, const char *name, const gh_transport *const *transports,
-	const struct config_listener *where, struct listener_group **ret_first, gh_error *ret_err)
+	const struct web_rules *web_rules, const struct config_listener *where, struct listener_group **ret_first,
+	gh_error *ret_err)
 {
 	const struct config *config = g->config;
 	const char *alpn[ALPN_NAMES_MAX + 1];
@@ -206,6 +220,8 @@ static gh_status gateway_listen_for(struct gateway *g, const char *name, const g
 		.address = where->address,
 		.port = (uint16_t)where->port,
 		.transports = transports,
+		.descriptors = &g->descriptors,
+		.web_rules = web_rules,
 		.limits = &config->limits,
 		.log = g->log,
 	};
@@ -223,17 +239,23 @@ static gh_status gateway_listen(struct gateway *g, gh_error *ret_err)
 	const struct {
 		const char *name;
 		const gh_transport *const *transports;
+		const struct web_rules *web_rules;
 		const struct config_listener *where;
 		struct listener_group **first;
 	} kinds[] = {
-		{"mqtt", builtin.mqtt, &g->config->mqtt, &g->mqtt},
-		{"https", builtin.https, &g->config->https, &g->https},
+		{"mqtt", builtin.mqtt, NULL, &g->config->mqtt, &g->mqtt},
+		{"https", builtin.https, &g->web_rules, &g->config->https, &g->https},
+	};
+	g->web_rules = (struct web_rules){
+		.transports = builtin.websocket,
+		.origins = g->config->origins[0] ? (const char *const *)g->config->origins : NULL,
+		.engine_new = builtin.websocket_new,
 	};
 	gh_status status = GH_OK;
 	for (size_t i = 0; status == GH_OK && i < sizeof kinds / sizeof *kinds; i++)
 		if (kinds[i].where->served)
-			status = gateway_listen_for(
-				g, kinds[i].name, kinds[i].transports, kinds[i].where, kinds[i].first, ret_err);
+			status = gateway_listen_for(g, kinds[i].name, kinds[i].transports, kinds[i].web_rules,
+				kinds[i].where, kinds[i].first, ret_err);
 	return status;
 }
 

@@ -15,6 +15,7 @@ struct gateway_worker {
 	const gh_limits *limits;
 	struct loop *loop;
 	gh_worker *core;
+	struct web *web; /* NULL = no listener takes WebSockets */
 	struct loop_fd *backend_watch;
 	struct loop_fd *store_watch;
 	struct listener *listeners[LISTENERS_MAX];
@@ -101,10 +102,16 @@ static void worker_drain_begin(gh_task *task, uint64_t now_ms)
 static gh_status worker_listen(struct gateway_worker *w, struct listener_group *const *groups, gh_error *ret_err)
 {
 	for (; *groups; groups++) {
+		if (listener_group_takes_websockets(*groups) && !w->web) {
+			gh_status status = web_new(w->loop, w->limits, &w->web, ret_err);
+			if (status != GH_OK)
+				return status;
+		}
 		if (w->listener_count == LISTENERS_MAX)
 			return gh_fail(
 				ret_err, GH_INTERNAL, "too_many_listeners", "more than %d listeners", LISTENERS_MAX);
-		gh_status status = listener_new(*groups, w->loop, w->core, &w->listeners[w->listener_count], ret_err);
+		gh_status status =
+			listener_new(*groups, w->loop, w->core, w->web, &w->listeners[w->listener_count], ret_err);
 		if (status != GH_OK)
 			return status;
 		w->listener_count++;
@@ -192,6 +199,7 @@ void gateway_worker_free(struct gateway_worker *w)
 		core_worker_close_links(w->core);
 	if (w->loop)
 		loop_timer_set(w->loop, &w->tick, 0);
+	web_free(w->web);
 	loop_unwatch(w->backend_watch);
 	loop_unwatch(w->store_watch);
 	core_worker_free(w->core);

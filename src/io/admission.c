@@ -9,6 +9,7 @@ const char *const admission_answer_names[] = {
 	[ADMISSION_OK] = "ok",
 	[ADMISSION_FULL] = "connections_max",
 	[ADMISSION_CLIENT_FULL] = "connections_per_address_max",
+	[ADMISSION_NO_DESCRIPTORS] = "descriptors",
 	[ADMISSION_NO_MEMORY] = "no_memory",
 };
 

@@ -19,7 +19,13 @@ struct admission {
 	struct map clients;
 };
 
-enum admission_answer { ADMISSION_OK, ADMISSION_FULL, ADMISSION_CLIENT_FULL, ADMISSION_NO_MEMORY };
+enum admission_answer {
+	ADMISSION_OK,
+	ADMISSION_FULL,
+	ADMISSION_CLIENT_FULL,
+	ADMISSION_NO_DESCRIPTORS,
+	ADMISSION_NO_MEMORY
+};
 
 extern const char *const admission_answer_names[]; /* for the log */
 

@@ -42,6 +42,7 @@ struct conn {
 	struct tls_context *tls; /* until the handshake is over */
 	SSL *ssl;                /* made with the first byte: who only connects costs next to nothing */
 	gh_engine *engine;
+	gh_engine *next_engine; /* takes over when the present one's last output has left; NULL = none */
 	struct loop_fd *watch;
 	struct loop_job job;
 	struct loop_timer timer;
@@ -60,6 +61,7 @@ struct conn {
 	bool end_seen : 1; /* the peer's last byte has been read */
 	bool ended : 1;    /* the engine knows */
 	bool draining : 1;
+	bool upgraded : 1; /* holds a pair's descriptors, too */
 	bool shut : 1;   /* no byte of ours follows */
 	bool broken : 1; /* conn_leave frees it */
 	struct socket_client client;
@@ -92,6 +94,8 @@ static void conn_destroy(struct conn *c, uint64_t now_ms)
 		c->engine->ops->input_end(c->engine, now_ms);
 	if (c->engine)
 		c->engine->ops->free(c->engine);
+	if (c->next_engine)
+		c->next_engine->ops->free(c->next_engine);
 	loop_defer_cancel(env->loop, &c->job); /* after the engine: its last words may include a wake */
 	loop_timer_set(env->loop, &c->timer, 0);
 	loop_unwatch(c->watch);
@@ -105,6 +109,8 @@ static void conn_destroy(struct conn *c, uint64_t now_ms)
 	if (c->next)
 		c->next->link = c->link;
 	env->count--;
+	if (c->upgraded)
+		descriptors_give(env->descriptors, DESCRIPTORS_PER_PAIR);
 	env->gone(env, &c->client);
 	free(c);
 }
@@ -171,11 +177,18 @@ static void conn_output(struct conn *c, uint64_t now_ms)
 
 /* ---- in ---- */
 
+/* Nobody wants what comes. */
+static bool conn_is_deaf(const struct conn *c)
+{
+	return !c->next_engine && c->engine->ops->finished(c->engine);
+}
+
 static void conn_feed(struct conn *c, gh_bytes bytes, uint64_t now_ms)
 {
-	if (bytes.len == 0 || c->engine->ops->finished(c->engine))
+	if (bytes.len == 0 || conn_is_deaf(c))
 		return;
-	size_t taken = c->held ? 0 : c->engine->ops->input(c->engine, bytes.data, bytes.len, now_ms);
+	bool waits = c->held || c->next_engine;
+	size_t taken = waits ? 0 : c->engine->ops->input(c->engine, bytes.data, bytes.len, now_ms);
 	assert(taken <= bytes.len);
 	if (!stash_append(&c->held, bytes.data + taken, bytes.len - taken))
 		conn_break(c, "no memory", now_ms);
@@ -185,7 +198,7 @@ static void conn_feed(struct conn *c, gh_bytes bytes, uint64_t now_ms)
 static void conn_feed_held(struct conn *c, uint64_t now_ms)
 {
 	gh_bytes bytes = stash_left(c->held);
-	if (bytes.len == 0)
+	if (bytes.len == 0 || c->next_engine)
 		return;
 	if (c->engine->ops->finished(c->engine)) {
 		stash_free(&c->held);
@@ -283,6 +296,18 @@ static void conn_finish(struct conn *c)
 	c->tick_at = c->limit_at = 0;
 }
 
+/* The engine gave the stream away, and all it said is on its way. */
+static void conn_change_engine(struct conn *c, uint64_t now_ms)
+{
+	gh_engine *old = c->engine;
+	c->engine = GH_TAKE(c->next_engine);
+	old->ops->free(old);
+	if (c->draining)
+		c->engine->ops->drain(c->engine, now_ms);
+	c->woken = true;
+	loop_defer(c->env->loop, &c->job);
+}
+
 /* Our last byte has left. */
 static void conn_shut(struct conn *c, uint64_t now_ms)
 {
@@ -318,7 +343,7 @@ static void conn_leave(struct conn *c, uint64_t now_ms)
 	}
 	if (c->more && !c->unsent)
 		loop_defer(loop, &c->job);
-	bool reading = !c->end_seen && (c->state != CONN_OPEN || (!c->held && !c->engine->ops->finished(c->engine)));
+	bool reading = !c->end_seen && (c->state != CONN_OPEN || (!c->held && !conn_is_deaf(c)));
 	loop_watch_set(c->watch, (reading ? LOOP_READ : 0) | (c->unsent ? LOOP_WRITE : 0));
 	/* A deadline that moved away stays armed for the old time and is looked at then: most are moved again before. */
 	uint64_t at = deadline_sooner(deadline_sooner(c->tick_at, c->limit_at), c->stall_at);
@@ -334,7 +359,7 @@ static void conn_drive(struct conn *c, uint64_t now_ms)
 		c->woken = false;
 		conn_feed_held(c, now_ms);
 	}
-	if (c->end_seen && !c->ended && !c->held) {
+	if (c->end_seen && !c->ended && !c->held && !c->next_engine) {
 		c->ended = true;
 		c->limit_at = now_ms + c->env->limits->close_ms_max;
 		if (!ops->finished(c->engine))
@@ -342,7 +367,11 @@ static void conn_drive(struct conn *c, uint64_t now_ms)
 	}
 	c->tick_at = ops->tick(c->engine, now_ms);
 	conn_output(c, now_ms);
-	if (!c->broken && !c->unsent && ops->finished(c->engine) && ops->output(c->engine).len == 0)
+	if (c->broken || c->unsent || !ops->finished(c->engine) || ops->output(c->engine).len > 0)
+		return;
+	if (c->next_engine)
+		conn_change_engine(c, now_ms);
+	else
 		conn_finish(c);
 }
 
@@ -399,7 +428,26 @@ static gh_peer conn_peer(gh_wire *wire)
 		.certificate_len = c->certificate_len};
 }
 
-static const gh_wire_ops conn_wire_ops = {.wake = conn_wake, .peer = conn_peer};
+static gh_status conn_upgrade(gh_wire *wire, const gh_upgrade *upgrade, uint64_t now_ms)
+{
+	struct conn *c = GH_CONTAINER(wire, struct conn, wire);
+	struct conn_env *env = c->env;
+	assert(!c->next_engine);
+	if (!env->web_rules)
+		return GH_NOT_FOUND;
+	if (!descriptors_take(env->descriptors, DESCRIPTORS_PER_PAIR))
+		return GH_UNAVAILABLE;
+	gh_status status = env->web_rules->engine_new(
+		env->web_rules, env->web, env->worker, wire, upgrade, now_ms, &c->next_engine);
+	if (status == GH_OK)
+		loop_defer(env->loop, &c->job);
+	else
+		descriptors_give(env->descriptors, DESCRIPTORS_PER_PAIR);
+	c->upgraded = status == GH_OK;
+	return status;
+}
+
+static const gh_wire_ops conn_wire_ops = {.wake = conn_wake, .peer = conn_peer, .upgrade = conn_upgrade};
 
 /* ---- all of them ---- */
 

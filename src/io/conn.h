@@ -10,10 +10,12 @@
 #include <gatehouse/transport.h>
 
 #include "src/base/log.h"
+#include "src/io/descriptors.h"
 #include "src/io/loop.h"
 #include "src/io/socket.h"
 #include "src/base/throttle.h"
 #include "src/io/tls_conn.h"
+#include "src/io/web.h"
 
 struct conn;
 
@@ -24,6 +26,10 @@ struct conn_env {
 	const gh_transport *const *transports; /* told apart as alpn.h has it */
 	const gh_limits *limits;
 	const struct log *log;
+	struct descriptors *descriptors; /* what is left for connections; NULL = not counted */
+	/* For streams that become WebSockets; NULL, both = none does here. */
+	struct web *web;
+	const struct web_rules *web_rules;
 	/* A connection of this client is gone. */
 	void (*gone)(struct conn_env *env, const struct socket_client *client);
 

@@ -125,12 +125,28 @@ static void listener_refuse(
 		listener->env.name, text, reason, (unsigned long long)skipped + 1);
 }
 
+static enum admission_answer listener_admit(struct listener *listener, const struct socket_client *client)
+{
+	struct descriptors *descriptors = listener->env.descriptors;
+	if (!descriptors_take(descriptors, DESCRIPTORS_PER_STREAM))
+		return ADMISSION_NO_DESCRIPTORS;
+	enum admission_answer answer = admission_take(&listener->group->admission, client);
+	if (answer != ADMISSION_OK)
+		descriptors_give(descriptors, DESCRIPTORS_PER_STREAM);
+	return answer;
+}
+
+static void listener_dismiss(struct listener *listener, const struct socket_client *client)
+{
+	admission_give(&listener->group->admission, client);
+	descriptors_give(listener->env.descriptors, DESCRIPTORS_PER_STREAM);
+}
+
 static void listener_take(struct listener *listener, int fd, const struct socket_address *address, uint64_t now_ms)
 {
-	struct admission *admission = &listener->group->admission;
 	struct socket_client client;
 	socket_address_client(address, &client);
-	enum admission_answer answer = admission_take(admission, &client);
+	enum admission_answer answer = listener_admit(listener, &client);
 	if (answer != ADMISSION_OK) {
 		close(fd);
 		listener_refuse(listener, address, admission_answer_names[answer], now_ms);
@@ -138,7 +154,7 @@ static void listener_take(struct listener *listener, int fd, const struct socket
 	}
 	struct tls_context *tls = listener_group_tls(listener->group);
 	if (!conn_open(&listener->env, fd, address, tls)) {
-		admission_give(admission, &client);
+		listener_dismiss(listener, &client);
 		listener_refuse(listener, address, admission_answer_names[ADMISSION_NO_MEMORY], now_ms);
 	}
 	tls_context_unref(tls);
@@ -188,7 +204,7 @@ static void listener_ready(void *context, int events, uint64_t now_ms)
 
 static void listener_gone(struct conn_env *env, const struct socket_client *client)
 {
-	admission_give(&GH_CONTAINER(env, struct listener, env)->group->admission, client);
+	listener_dismiss(GH_CONTAINER(env, struct listener, env), client);
 }
 
 static gh_status listener_socket(struct listener_group *group, int *ret_fd, gh_error *ret_err)
@@ -200,9 +216,15 @@ static gh_status listener_socket(struct listener_group *group, int *ret_fd, gh_e
 	return GH_OK;
 }
 
-gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker,
+bool listener_group_takes_websockets(const struct listener_group *group)
+{
+	return group->config.web_rules != NULL;
+}
+
+gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker, struct web *web,
 	struct listener **ret_listener, gh_error *ret_err)
 {
+	assert(web || !group->config.web_rules);
 	struct listener *listener = calloc(1, sizeof *listener);
 	if (!listener)
 		return gh_fail(ret_err, GH_NO_MEMORY, NULL, "out of memory");
@@ -214,6 +236,9 @@ gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worke
 		.transports = group->config.transports,
 		.limits = group->config.limits,
 		.log = group->config.log,
+		.descriptors = group->config.descriptors,
+		.web = web,
+		.web_rules = group->config.web_rules,
 		.gone = listener_gone};
 	listener->fd = -1;
 	atomic_fetch_add(&group->listeners, 1);

@@ -10,8 +10,10 @@
 #include <gatehouse/transport.h>
 
 #include "src/base/log.h"
+#include "src/io/descriptors.h"
 #include "src/io/loop.h"
 #include "src/io/tls.h"
+#include "src/io/web.h"
 
 /* One listening address, shared by all workers: counts connections over all of them. */
 struct listener_group;
@@ -21,6 +23,8 @@ struct listener_config {
 	const char *address; /* "127.0.0.1", "::", "0.0.0.0" */
 	uint16_t port;       /* 0 = pick a free one */
 	const gh_transport *const *transports; /* as alpn.h has it; the TLS context answers with their names */
+	struct descriptors *descriptors;       /* what is left for connections; NULL = not counted */
+	const struct web_rules *web_rules;     /* what streams may become as WebSockets; NULL = none here */
 	const gh_limits *limits;
 	const struct log *log;
 };
@@ -34,9 +38,12 @@ void listener_group_set_tls(struct listener_group *group, struct tls_context *tl
 void listener_group_free(struct listener_group *group);                  /* accepts NULL; no listener is left */
 uint64_t listener_group_connections(const struct listener_group *group); /* any thread */
 
+/* Whether its listeners need the worker's web. */
+bool listener_group_takes_websockets(const struct listener_group *group);
+
 struct listener;
-/* One per worker, on its thread or before it runs. */
-gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker,
+/* One per worker, on its thread or before it runs.  Borrows web, which may be NULL where no WebSockets are taken. */
+gh_status listener_new(struct listener_group *group, struct loop *loop, gh_worker *worker, struct web *web,
 	struct listener **ret_listener, gh_error *ret_err);
 /* Stops accepting, asks each connection to drain; they end by themselves or at cut. */
 void listener_drain(struct listener *listener, uint64_t now_ms);

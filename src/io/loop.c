@@ -241,6 +241,11 @@ gh_host *loop_host(struct loop *loop)
 	return &loop->host;
 }
 
+struct uv_loop_s *loop_uv(struct loop *loop)
+{
+	return &loop->uv;
+}
+
 /* ---- life ---- */
 
 struct loop *loop_new_with_clock(uint64_t (*clock_ms)(void *context), void *context)

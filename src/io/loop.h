@@ -29,6 +29,9 @@ void loop_turn(struct loop *loop);
 
 gh_host *loop_host(struct loop *loop);
 
+/* For a library that is a guest on it (web.c): its handles are gone again before loop_free. */
+struct uv_loop_s *loop_uv(struct loop *loop);
+
 /* What the host's random gives, for what is made before there is a loop; any thread. */
 void loop_random_bytes(void *ret_bytes, size_t len);
 

@@ -17,12 +17,19 @@ static gh_peer pair_peer(gh_wire *wire)
 
 static const gh_wire_ops pair_wire_ops = {.wake = pair_wake, .peer = pair_peer};
 
-void engine_pair_init(struct engine_pair *p, gh_worker *worker, const gh_transport *transport)
+gh_engine *engine_pair_try(struct engine_pair *p, gh_worker *worker, const gh_transport *transport)
 {
 	*p = (struct engine_pair){.wire = {&pair_wire_ops}, .worker = worker, .now_ms = 1000, .reading = true};
 	p->engine = transport->engine_new(worker, &p->wire, p->now_ms);
+	if (p->engine)
+		engine_pair_turn(p);
+	return p->engine;
+}
+
+void engine_pair_init(struct engine_pair *p, gh_worker *worker, const gh_transport *transport)
+{
+	engine_pair_try(p, worker, transport);
 	assert(p->engine);
-	engine_pair_turn(p);
 }
 
 void engine_pair_done(struct engine_pair *p)

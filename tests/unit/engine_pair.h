@@ -23,6 +23,8 @@ struct engine_pair {
 	bool finished;
 };
 
+/* NULL when the transport makes no engine. */
+gh_engine *engine_pair_try(struct engine_pair *p, gh_worker *worker, const gh_transport *transport);
 void engine_pair_init(struct engine_pair *p, gh_worker *worker, const gh_transport *transport);
 void engine_pair_done(struct engine_pair *p);
 

@@ -231,8 +231,8 @@ static void rig_listen_on(struct rig *rig, const gh_transport *const *transports
 		.log = &rig->log};
 	gh_error err = {0};
 	cr_assert_eq(listener_group_new(&config, rig->tls, &rig->group, &err), GH_OK, "%s", err.text);
-	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, &rig->listener, &err), GH_OK, "%s",
-		err.text);
+	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, NULL, &rig->listener, &err), GH_OK,
+		"%s", err.text);
 	cr_assert(listener_group_port(rig->group) != 0);
 }
 

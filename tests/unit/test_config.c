@@ -206,7 +206,7 @@ static const struct {
 	{"host with port", "hostName: a:8883\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11, "no port"},
 	{"alias with a slash", MINIMAL "aliases: [a/b]\n", 4, 11, "an alias is \"a/b\""},
 	{"aliases, 17", MINIMAL "aliases: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n", 4, 43,
-		"aliases has more than 16 names"},
+		"aliases has more than 16 entries"},
 	{"no host name", "dataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 1,
 		"hostName is missing in the configuration"},
 	{"no folder", "hostName: a\ntls: {certificateFile: a, keyFile: b}\n", 1, 1, "dataDir is missing"},

@@ -258,8 +258,8 @@ Test(listener, two_workers_share_a_port_and_its_limit)
 	rig_init(&rig);
 	rig.limits.connections_max = CLIENTS;
 	rig_listen(&rig);
-	cr_assert_eq(
-		listener_new(rig.group, rig.loop, (gh_worker *)(void *)&rig, &second, &err), GH_OK, "%s", err.text);
+	cr_assert_eq(listener_new(rig.group, rig.loop, (gh_worker *)(void *)&rig, NULL, &second, &err), GH_OK, "%s",
+		err.text);
 	SSL_CTX *ctx = rig_client_ctx(&rig);
 	for (int i = 0; i < CLIENTS; i++)
 		rig_open(&rig, &clients[i], ctx);

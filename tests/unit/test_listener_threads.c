@@ -131,8 +131,8 @@ static void threads_worker_start(struct threads_worker *w, struct rig *rig)
 	gh_error err = {0};
 	*w = (struct threads_worker){.loop = loop_new(), .leave = {.run = threads_worker_leave}};
 	cr_assert_not_null(w->loop);
-	cr_assert_eq(
-		listener_new(rig->group, w->loop, (gh_worker *)(void *)w, &w->listener, &err), GH_OK, "%s", err.text);
+	cr_assert_eq(listener_new(rig->group, w->loop, (gh_worker *)(void *)w, NULL, &w->listener, &err), GH_OK, "%s",
+		err.text);
 	cr_assert_eq(pthread_create(&w->thread, NULL, threads_worker_run, w), 0);
 }
 
