@@ -14,25 +14,6 @@
 
 enum { METHOD_BYTES_MAX = 32, VERSION_BYTES = 8, FIELDS_FIRST = 16, LENGTH_DIGITS_MAX = 19 };
 
-/* ---- parts ---- */
-
-static bool all_of(gh_bytes text, enum http1_class class)
-{
-	for (size_t i = 0; i < text.len; i++)
-		if (!http1_rules_is(text.data[i], class))
-			return false;
-	return true;
-}
-
-static gh_bytes trim(gh_bytes text)
-{
-	while (text.len && http1_rules_is_blank(text.data[text.len - 1]))
-		text.len--;
-	while (text.len && http1_rules_is_blank(text.data[0]))
-		text = (gh_bytes){text.data + 1, text.len - 1};
-	return text;
-}
-
 /* ---- fields that mean something ---- */
 
 enum seen {
@@ -43,22 +24,12 @@ enum seen {
 	SEEN_UPGRADE_OPTION = 1 << 4, /* its name in Connection */
 };
 
-/* Takes one member off the front of a comma list; false at the end. */
-static bool list_next(gh_bytes *list, gh_bytes *ret_member)
-{
-	if (list->len == 0)
-		return false;
-	text_cut(*list, ',', ret_member, list);
-	*ret_member = trim(*ret_member);
-	return true;
-}
-
 static enum http1_rule read_host(struct http1_head *head, gh_bytes value)
 {
 	if (head->seen & SEEN_HOST)
 		return RULE_HOST_TWICE;
 	head->seen |= SEEN_HOST;
-	return all_of(value, HTTP1_HOST) ? RULE_KEPT : RULE_HOST;
+	return http1_rules_all(value, HTTP1_HOST) ? RULE_KEPT : RULE_HOST;
 }
 
 static enum http1_rule read_content_length(struct http1_head *head, gh_bytes value)
@@ -78,8 +49,8 @@ static enum http1_rule coding_rule(gh_bytes value)
 {
 	enum http1_rule rule = RULE_CODING;
 	gh_bytes member;
-	while (list_next(&value, &member)) {
-		if (!all_of(member, HTTP1_TOKEN))
+	while (http1_rules_list_next(&value, &member)) {
+		if (!http1_rules_all(member, HTTP1_TOKEN))
 			return RULE_CODING;
 		if (member.len && !text_equal_nocase(member, text_of("chunked")))
 			rule = RULE_CODING_OTHER;
@@ -106,8 +77,8 @@ static enum http1_rule read_connection(struct http1_head *head, gh_bytes value)
 		enum seen seen;
 	} options[] = {{"close", SEEN_CLOSE}, {"keep-alive", SEEN_KEEP_ALIVE}, {"upgrade", SEEN_UPGRADE_OPTION}};
 	gh_bytes member;
-	while (list_next(&value, &member)) {
-		if (!all_of(member, HTTP1_TOKEN))
+	while (http1_rules_list_next(&value, &member)) {
+		if (!http1_rules_all(member, HTTP1_TOKEN))
 			return RULE_CONNECTION;
 		for (size_t i = 0; i < sizeof options / sizeof *options; i++)
 			if (text_equal_nocase(member, text_of(options[i].name)))
@@ -322,7 +293,7 @@ static enum http1_rule field_read(struct scan *s, size_t begin, size_t end)
 	if (colon == begin || colon == end || s->bytes[colon] != ':')
 		return http1_rules_name_byte(s->bytes[colon], false);
 	gh_bytes name = {s->bytes + begin, colon - begin};
-	gh_bytes value = trim((gh_bytes){s->bytes + colon + 1, end - colon - 1});
+	gh_bytes value = http1_rules_trim((gh_bytes){s->bytes + colon + 1, end - colon - 1});
 	size_t value_at = (size_t)(value.data - s->bytes);
 	enum http1_rule rule =
 		field_keep(s, (struct http1_field){span_of(begin, colon), span_of(value_at, value_at + value.len)});

@@ -1,5 +1,7 @@
 #include "src/wire/http1_rules.h"
 
+#include "src/base/text.h"
+
 #include <assert.h>
 
 static const struct {
@@ -65,6 +67,32 @@ const uint8_t http1_rules_classes[256] = {
 	['~'] = ALL,
 	[0x80 ... 0xff] = TEXT,
 };
+
+bool http1_rules_all(gh_bytes text, enum http1_class class)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!http1_rules_is(text.data[i], class))
+			return false;
+	return true;
+}
+
+gh_bytes http1_rules_trim(gh_bytes text)
+{
+	while (text.len && http1_rules_is_blank(text.data[text.len - 1]))
+		text.len--;
+	while (text.len && http1_rules_is_blank(text.data[0]))
+		text = (gh_bytes){text.data + 1, text.len - 1};
+	return text;
+}
+
+bool http1_rules_list_next(gh_bytes *list, gh_bytes *ret_member)
+{
+	if (list->len == 0)
+		return false;
+	text_cut(*list, ',', ret_member, list);
+	*ret_member = http1_rules_trim(*ret_member);
+	return true;
+}
 
 enum http1_rule http1_rules_byte(uint8_t c, enum http1_rule other)
 {

@@ -1,7 +1,7 @@
-/* http1_rules.h - what HTTP/1.1 heads and bodies may be refused for, and which byte may stand where; the parser's own.
+/* http1_rules.h - what HTTP/1.1 heads and bodies may be refused for, which byte may stand where, and lists of a field.
  *
- * A reader of bytes returns RULE_KEPT, RULE_MORE or the rule that was broken, and nothing else; the table says what a
- * broken rule means to the caller and to the client.
+ * A reader of bytes in the parser returns RULE_KEPT, RULE_MORE or the rule that was broken, and nothing else; the table
+ * says what a broken rule means to the caller and to the client.  Who reads a field of his own needs the second half.
  */
 #ifndef GATEHOUSE_WIRE_HTTP1_RULES_H
 #define GATEHOUSE_WIRE_HTTP1_RULES_H
@@ -72,6 +72,11 @@ static inline bool http1_rules_is_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t';
 }
+
+bool http1_rules_all(gh_bytes text, enum http1_class class); /* nothing is of every class */
+gh_bytes http1_rules_trim(gh_bytes text);                    /* without blanks around it */
+/* Takes one member off the front of a comma list, without blanks around it; it may be empty.  False at the end. */
+bool http1_rules_list_next(gh_bytes *list, gh_bytes *ret_member);
 
 /* Which rule c breaks where it may not stand: one of those for every line, else `other`. */
 enum http1_rule http1_rules_byte(uint8_t c, enum http1_rule other);
