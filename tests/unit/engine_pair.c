@@ -1,6 +1,9 @@
 #include "tests/unit/engine_pair.h"
 
+#include "src/base/text.h"
+
 #include <assert.h>
+#include <stdio.h>
 
 static void pair_wake(gh_wire *wire)
 {
@@ -15,7 +18,29 @@ static gh_peer pair_peer(gh_wire *wire)
 	return (gh_peer){.address = "192.0.2.7", .port = 4711, .server_name = "hub.example.net"};
 }
 
-static const gh_wire_ops pair_wire_ops = {.wake = pair_wake, .peer = pair_peer};
+static void pair_text(char *room, size_t size, gh_bytes text)
+{
+	snprintf(room, size, "%.*s", (int)text.len, text.len ? (const char *)text.data : "");
+}
+
+static gh_status pair_upgrade(gh_wire *wire, const gh_upgrade *upgrade, uint64_t now_ms)
+{
+	struct engine_pair *p = (struct engine_pair *)wire;
+	size_t len = strlen(p->upgrade_asked);
+	assert(p->offering && !p->upgraded && now_ms == p->now_ms && upgrade->subprotocol.len > 0);
+	p->upgrade_count++;
+	if (len > 0 && len < sizeof p->upgrade_asked - 1)
+		p->upgrade_asked[len++] = ' ';
+	pair_text(p->upgrade_asked + len, sizeof p->upgrade_asked - len, upgrade->subprotocol);
+	pair_text(p->upgrade_key, sizeof p->upgrade_key, upgrade->key);
+	pair_text(p->upgrade_origin, sizeof p->upgrade_origin, upgrade->origin);
+	if (!p->subprotocol || !text_equal_nocase(upgrade->subprotocol, text_of(p->subprotocol)))
+		return GH_NOT_FOUND;
+	p->upgraded = p->upgrade_status == GH_OK;
+	return p->upgrade_status;
+}
+
+static const gh_wire_ops pair_wire_ops = {.wake = pair_wake, .peer = pair_peer, .upgrade = pair_upgrade};
 
 gh_engine *engine_pair_try(struct engine_pair *p, gh_worker *worker, const gh_transport *transport)
 {
@@ -44,10 +69,12 @@ void engine_pair_done(struct engine_pair *p)
 static void pair_offer(struct engine_pair *p)
 {
 	gh_engine *e = p->engine;
-	if (p->held.len == 0)
+	if (p->held.len == 0 || p->upgraded)
 		return;
+	p->offering = true;
 	size_t taken = e->ops->input(e, p->held.data, p->held.len, p->now_ms);
-	assert(taken <= p->held.len);
+	p->offering = false;
+	assert(taken <= p->held.len && (!p->upgraded || e->ops->finished(e)));
 	buf_drop(&p->held, taken);
 }
 

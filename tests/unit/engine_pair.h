@@ -1,7 +1,8 @@
 /* engine_pair.h - an engine and the client at its other end, joined in memory; the clock is a number.
  *
  * Drives the engine as a connection does: bytes not taken are kept and offered again only when the engine woke the
- * wire.  An engine that wakes without end, or takes bytes after it ended, trips an assert.
+ * wire.  An engine that wakes without end, or takes bytes after it ended, trips an assert; so does one that asks for an
+ * upgrade when it may not, or does not end with one.
  */
 #ifndef GATEHOUSE_TESTS_ENGINE_PAIR_H
 #define GATEHOUSE_TESTS_ENGINE_PAIR_H
@@ -21,6 +22,14 @@ struct engine_pair {
 	bool woken;
 	bool reading; /* the client takes what the engine has to say */
 	bool finished;
+	bool offering; /* inside the engine's input */
+	/* The WebSocket upgrade.  After it nothing is offered to the engine any more: `held` is what it left untaken. */
+	const char *subprotocol;  /* the one there is, in any case; NULL = none: GH_NOT_FOUND */
+	gh_status upgrade_status; /* what is answered for that one */
+	bool upgraded;
+	size_t upgrade_count;                       /* times the engine asked */
+	char upgrade_asked[400];                    /* for these sub-protocols, with blanks between them; cut to fit */
+	char upgrade_key[100], upgrade_origin[100]; /* the last time */
 };
 
 /* NULL when the transport makes no engine. */
