@@ -148,7 +148,7 @@ enum rest_step rest_begin(
 	x->texts->request_sum = double_sum(request);
 	rest_double.begin_count++;
 	x->body_max = rest_double.body_max;
-	return rest_double.begin == REST_ANSWERED ? double_answer(x) : double_set(x, REST_BODY, now_ms);
+	return rest_double.begin == REST_ANSWERED ? double_answer(x) : double_set(x, rest_double.begin, now_ms);
 }
 
 enum rest_step rest_run(struct rest_exchange *x, const struct rest_request *request, gh_bytes body, uint64_t now_ms)

@@ -25,7 +25,7 @@ struct rest_double_request {
 
 struct rest_double {
 	/* switches */
-	enum rest_step begin; /* REST_BODY or REST_ANSWERED */
+	enum rest_step begin; /* REST_BODY, REST_UPGRADE or REST_ANSWERED */
 	enum rest_step run;   /* REST_WAIT, REST_BLOCKED or REST_ANSWERED */
 	uint64_t body_max;
 	uint64_t wait_ms_max;      /* rest_tick answers with 503 what waits longer; 0 = never */

@@ -490,6 +490,21 @@ Test(h2_engine, pseudo_header_fields_are_checked)
 	cr_assert(rest_double.begin_count == 4);
 }
 
+Test(h2_engine, a_websocket_is_426_and_sent_to_http_1_1)
+{
+	h2_pair_connect(&pair, 0);
+	rest_double.begin = REST_UPGRADE;
+	size_t bare = h2_pair_request(&pair, "GET", "/$iothub/websocket", NULL, NULL);
+	size_t bodied = h2_pair_request(&pair, "GET", "/$iothub/websocket", "body", NULL);
+	h2_pair_run(&pair);
+	cr_assert(pair.replies[bare].status == 426 && pair.replies[bodied].status == 426);
+	cr_assert(h2_body_is(bare, "websocket_http2") && pair.replies[bodied].ended && rest_double.run_count == 0);
+	rest_double.begin = REST_BODY;
+	size_t next = h2_get();
+	h2_pair_run(&pair);
+	cr_assert(pair.replies[next].status == 204 && !pair.finished);
+}
+
 /* ---- back-pressure ---- */
 
 Test(h2_engine, while_there_is_no_room_no_window_is_given_back)

@@ -43,8 +43,11 @@ static const struct {
 	{"PATCH", "/twins/dev1", REST_NOT_BUILT, GH_SERVICE_OP_COUNT, {"dev1"}},
 	{"PUT", "/jobs/v2/j1", REST_NOT_BUILT, GH_SERVICE_OP_COUNT, {"j1"}},
 	{"GET", "/jobs/v2/query", REST_NOT_BUILT, GH_SERVICE_OP_COUNT, {NULL}},
-	{"GET", "/$iothub/websocket?iothub-no-client-cert=true", REST_NOT_BUILT, GH_SERVICE_OP_COUNT, {NULL}},
-	{"GET", "/%24iothub/websocket", REST_NOT_BUILT, GH_SERVICE_OP_COUNT, {NULL}},
+	{"GET", "/$iothub/websocket?iothub-no-client-cert=true", REST_WEBSOCKET, GH_SERVICE_OP_COUNT, {NULL}},
+	{"GET", "/%24iothub/websocket", REST_WEBSOCKET, GH_SERVICE_OP_COUNT, {NULL}},
+	{"GET", "/$iothub/websocket/", REST_WEBSOCKET, GH_SERVICE_OP_COUNT, {NULL}},
+	{"GET", "/$servicebus/websocket", REST_WEBSOCKET, GH_SERVICE_OP_COUNT, {NULL}},
+	{"GET", "/$servicebus/websocket/?x", REST_WEBSOCKET, GH_SERVICE_OP_COUNT, {NULL}},
 };
 
 Test(rest_route, every_path_of_the_contract_is_known_in_every_spelling)
@@ -78,6 +81,8 @@ static const struct {
 	{"PUT", "/devices", "GET, POST"},
 	{"post", "/devices", "GET, POST"},
 	{"HEAD", "/statistics/devices", "GET"},
+	{"POST", "/$iothub/websocket", "GET"},
+	{"HEAD", "/$servicebus/websocket", "GET"},
 	{"GET", "/", NULL},
 	{"GET", "", NULL},
 	{"GET", "*", NULL},

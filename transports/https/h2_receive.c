@@ -54,6 +54,9 @@ static bool receive_head_is_too_large(const struct h2_conn *c)
 	return c->listed > h2_conn_limits(c)->http_head_bytes_max;
 }
 
+static const struct h2_refusal receive_no_websocket = {
+	426, GH_INVALID, "websocket_http2", "A WebSocket is opened over HTTP/1.1: offer http/1.1 in ALPN, or none."};
+
 /* The head is whole: who asks for what, and may they? */
 static void receive_request(struct h2_conn *c, struct h2_stream *s, bool whole)
 {
@@ -67,8 +70,11 @@ static void receive_request(struct h2_conn *c, struct h2_stream *s, bool whole)
 		return;
 	}
 	h2_conn_join(c, s, H2_LINE_BODY);
-	if (rest_begin(&s->exchange, &c->rest, &s->request.rest, c->now_ms) == REST_ANSWERED)
+	enum rest_step step = rest_begin(&s->exchange, &c->rest, &s->request.rest, c->now_ms);
+	if (step == REST_ANSWERED)
 		h2_conn_answer(c, s);
+	else if (step == REST_UPGRADE)
+		h2_conn_refuse(c, s, &receive_no_websocket);
 	else if (s->request.has_length && s->request.content_length > s->exchange.body_max)
 		h2_conn_refuse(c, s, &h2_conn_body_too_large);
 	else if (whole)

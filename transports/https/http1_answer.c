@@ -21,6 +21,7 @@ static const struct {
 	{414, "URI Too Long"},
 	{415, "Unsupported Media Type"},
 	{417, "Expectation Failed"},
+	{426, "Upgrade Required"},
 	{429, "Too Many Requests"},
 	{431, "Request Header Fields Too Large"},
 	{500, "Internal Server Error"},
@@ -50,6 +51,19 @@ static void answer_put_field(struct buf *out, gh_bytes name, gh_bytes value)
 	answer_put_text(out, "\r\n");
 }
 
+/* Where another protocol is wanted, its name stands in Upgrade, and that in Connection (RFC 9110 7.8, 15.5.22). */
+static void answer_put_connection(struct buf *out, uint16_t status, const struct http1_manner *manner)
+{
+	bool upgrade = status == 426, says = !manner->keep_alive || manner->old;
+	if (upgrade)
+		answer_put_text(out, says ? "upgrade: websocket\r\nconnection: upgrade, "
+					  : "upgrade: websocket\r\nconnection: upgrade\r\n");
+	else if (says)
+		answer_put_text(out, "connection: ");
+	if (says)
+		answer_put_text(out, manner->keep_alive ? "keep-alive\r\n" : "close\r\n");
+}
+
 void http1_answer_put(struct buf *out, const struct rest_answer *answer, const struct http1_manner *manner)
 {
 	char line[64];
@@ -67,8 +81,7 @@ void http1_answer_put(struct buf *out, const struct rest_answer *answer, const s
 		snprintf(line, sizeof line, "content-length: %zu\r\n", answer->body.len);
 		answer_put_text(out, line);
 	}
-	if (!manner->keep_alive || manner->old)
-		answer_put_text(out, manner->keep_alive ? "connection: keep-alive\r\n" : "connection: close\r\n");
+	answer_put_connection(out, answer->status, manner);
 	answer_put_text(out, "\r\n");
 	if (answer->status != 204 && !manner->head_only && answer->body.len)
 		buf_append(out, answer->body.data, answer->body.len);

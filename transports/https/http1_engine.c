@@ -6,6 +6,7 @@
 #include "src/base/text.h"
 #include "transports/https/http1_answer.h"
 #include "transports/https/http1_request.h"
+#include "transports/https/http1_upgrade.h"
 #include "transports/https/http_date.h"
 #include "transports/https/rest.h"
 
@@ -42,6 +43,7 @@ struct http1_engine {
 	bool input_over; /* the peer sends nothing more */
 	bool held;       /* input was not taken whole */
 	bool room;       /* there may be room again */
+	bool upgraded;   /* the stream is another's from behind the present head on */
 };
 
 static struct http1_engine *http1_of(gh_engine *engine)
@@ -61,21 +63,21 @@ static void http1_wake(struct http1_engine *e)
 
 /* ---- the end ---- */
 
-static void http1_log_end(const struct http1_engine *e)
+static void http1_leave(struct http1_engine *e, const char *why)
 {
-	log_event(gh_worker_log(e->worker), LOG_INFO, "closed", "transport=https peer=%s reason=%s",
-		e->wire->ops->peer(e->wire).address, e->why);
+	e->why = why;
+	http1_request_free(GH_TAKE(e->request), e->worker);
+	e->phase = PHASE_ENDED;
+	http1_wake(e);
 }
 
 static void http1_end(struct http1_engine *e, const char *why)
 {
 	if (e->phase == PHASE_ENDED)
 		return;
-	e->why = why;
-	http1_log_end(e);
-	http1_request_free(GH_TAKE(e->request), e->worker);
-	e->phase = PHASE_ENDED;
-	http1_wake(e);
+	log_event(gh_worker_log(e->worker), LOG_INFO, "closed", "transport=https peer=%s reason=%s",
+		e->wire->ops->peer(e->wire).address, why);
+	http1_leave(e, why);
 }
 
 /* ---- answering ---- */
@@ -180,6 +182,7 @@ static void http1_serve(struct http1_engine *e, gh_bytes body)
 		http1_request_release_body(r, e->worker);
 		break;
 	case REST_BODY:
+	case REST_UPGRADE:
 		assert(!"a whole request wants no body");
 	}
 }
@@ -259,6 +262,27 @@ static size_t http1_take_body(struct http1_engine *e, gh_bytes bytes)
 
 /* ---- heads ---- */
 
+/* The stream becomes a WebSocket, or the request is refused. */
+static enum rest_step http1_upgrade(struct http1_engine *e)
+{
+	struct http1_request *r = e->request;
+	struct http1_upgrade upgrade;
+	gh_bytes subprotocol;
+	gh_error err = {0};
+	gh_status status = http1_upgrade_read(&r->head, &r->request, &upgrade, &err);
+	if (status == GH_OK && e->draining)
+		status = gh_fail(&err, GH_UNAVAILABLE, "websocket_drained", "The gateway is stopping. Try again.");
+	if (status == GH_OK)
+		status = http1_upgrade_offer(&upgrade, e->wire, e->now_ms, &subprotocol, &err);
+	if (status != GH_OK)
+		return rest_refuse(&r->exchange, &e->rest, 0, err.status, err.code, err.text);
+	e->upgraded = true;
+	log_event(gh_worker_log(e->worker), LOG_INFO, "upgraded", "transport=https peer=%s protocol=%s",
+		e->wire->ops->peer(e->wire).address, LOG_TEXT(subprotocol));
+	http1_leave(e, "upgraded");
+	return REST_UPGRADE;
+}
+
 /* The head is there: who asks for what, and may they? */
 static void http1_begin(struct http1_engine *e, const uint8_t *base)
 {
@@ -275,9 +299,11 @@ static void http1_begin(struct http1_engine *e, const uint8_t *base)
 	enum rest_step step = rest_begin(&r->exchange, &e->rest, &r->request, e->now_ms);
 	if (step == REST_BODY && r->head.has_length && r->head.content_length > r->exchange.body_max)
 		step = rest_refuse(&r->exchange, &e->rest, 0, GH_TOO_LARGE, "body_too_large", "The body is too large.");
+	if (step == REST_UPGRADE)
+		step = http1_upgrade(e);
 	if (step == REST_ANSWERED)
 		http1_refuse_early(e);
-	else if (r->head.expect_continue)
+	else if (step == REST_BODY && r->head.expect_continue)
 		http1_answer_put_continue(&e->out);
 }
 
@@ -357,7 +383,7 @@ static size_t http1_input(gh_engine *engine, const uint8_t *data, size_t len, ui
 	if (e->phase == PHASE_BODY && !http1_request_own(e->request))
 		http1_end(e, "no_memory");
 	if (e->phase == PHASE_ENDED)
-		return len;
+		return e->upgraded ? taken : len;
 	e->held = taken < len;
 	if (e->out.len > owed)
 		http1_wake(e);

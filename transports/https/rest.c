@@ -184,6 +184,15 @@ static enum rest_step rest_begin_not_built(
 	return rest_refused(x, &err);
 }
 
+/* What a handshake has to be depends on the version of HTTP; that is the engine's matter. */
+static enum rest_step rest_begin_websocket(
+	struct rest_exchange *x, const struct rest_request *request, const struct rest_path *path, uint64_t now_ms)
+{
+	if (!x->conn->wire->ops->upgrade)
+		return rest_begin_not_built(x, request, path, now_ms);
+	return rest_set(x, REST_UPGRADE, now_ms);
+}
+
 enum rest_step rest_begin(
 	struct rest_exchange *x, struct rest_conn *conn, const struct rest_request *request, uint64_t now_ms)
 {
@@ -191,6 +200,7 @@ enum rest_step rest_begin(
 		const struct rest_path *path, uint64_t now_ms) = {
 		[REST_SEND] = rest_begin_send,
 		[REST_SERVICE] = rest_begin_service,
+		[REST_WEBSOCKET] = rest_begin_websocket,
 		[REST_NOT_BUILT] = rest_begin_not_built,
 	};
 	struct rest_path path;

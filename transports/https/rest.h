@@ -3,7 +3,8 @@
  * One table of routes.  An engine (http1_engine.c, h2_engine.c) parses and frames; it makes a rest_exchange for each
  * request and leads it through
  *
- *     rest_begin   the head is here: route, method, credential.  REST_BODY: send me the body; else REST_ANSWERED
+ *     rest_begin   the head is here: route, method, credential.  REST_BODY: send me the body; REST_UPGRADE: it asks for a
+ *                  WebSocket, which the engine grants, or refuses with rest_refuse; else REST_ANSWERED
  *     rest_run     the body is here, whole.  REST_WAIT: the answer comes; REST_BLOCKED: run again when there is room
  *     rest_answer  what to say, after REST_ANSWERED
  *     rest_end     in any case, once
@@ -34,7 +35,7 @@ struct rest_request {
 	size_t field_count;
 };
 
-enum rest_step { REST_BODY, REST_WAIT, REST_BLOCKED, REST_ANSWERED };
+enum rest_step { REST_BODY, REST_UPGRADE, REST_WAIT, REST_BLOCKED, REST_ANSWERED };
 
 enum { REST_ANSWER_FIELDS_MAX = 8 };
 
@@ -99,7 +100,7 @@ enum rest_step rest_begin(
 enum rest_step rest_run(struct rest_exchange *x, const struct rest_request *request, gh_bytes body, uint64_t now_ms);
 
 /* The engine refuses a request itself (it is no request, too large, too slow): x needs no rest_begin, but may have had
- * one that gave REST_BODY.  http: 0 = as the table says, else the HTTP status.  Gives REST_ANSWERED. */
+ * one that gave REST_BODY or REST_UPGRADE.  http: 0 = as the table says, else the HTTP status.  Gives REST_ANSWERED. */
 enum rest_step rest_refuse(struct rest_exchange *x, struct rest_conn *conn, uint16_t http, gh_status status,
 	const char *code, const char *text);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define SEND REST_SEND, GH_SERVICE_OP_COUNT, 0, 0
+#define WEBSOCKET REST_WEBSOCKET, GH_SERVICE_OP_COUNT, 0, 0
 #define NOT_BUILT REST_NOT_BUILT, GH_SERVICE_OP_COUNT, 0, 0
 #define READ GH_RIGHT_REGISTRY_READ
 #define WRITE GH_RIGHT_REGISTRY_WRITE
@@ -62,11 +63,12 @@ static const struct rest_route routes[] = {
 	{"PUT", "configurations/*", NOT_BUILT},
 	{"DELETE", "configurations/*", NOT_BUILT},
 	/* device contract 1.3, service contract 0.2 */
-	{"GET", "$iothub/websocket", NOT_BUILT},
-	{"GET", "$servicebus/websocket", NOT_BUILT},
+	{"GET", "$iothub/websocket", WEBSOCKET},
+	{"GET", "$servicebus/websocket", WEBSOCKET},
 };
 
 #undef SEND
+#undef WEBSOCKET
 #undef NOT_BUILT
 #undef READ
 #undef WRITE

@@ -5,9 +5,10 @@
 #include <gatehouse/service.h>
 
 enum rest_kind {
-	REST_SEND,     /* telemetry of a device */
-	REST_SERVICE,  /* the core answers */
-	REST_NOT_BUILT /* part of the contract that nothing serves yet */
+	REST_SEND,      /* telemetry of a device */
+	REST_SERVICE,   /* the core answers */
+	REST_WEBSOCKET, /* another protocol is inside */
+	REST_NOT_BUILT  /* part of the contract that nothing serves yet */
 };
 
 enum rest_service_flags {

@@ -94,6 +94,8 @@ void rest_text_refusal(struct rest_exchange *x, uint16_t http, gh_status status,
 	text_field(x, "iothub-errorcode", text_of(error->name));
 	if (x->answer.status == 401)
 		text_field(x, "www-authenticate", text_of("SharedAccessSignature"));
+	if (x->answer.status == 426)
+		text_field(x, "sec-websocket-version", text_of("13")); /* RFC 6455 4.4 */
 	if (x->answer.status == 503)
 		text_field(x, "retry-after", text_of("1"));
 	if (!text)
