@@ -2,8 +2,8 @@
  * of the core, time and loss.  The double and the pair assert the contract; at the end every link must be closed, every
  * reservation given back and all memory free.
  *
- * First byte: bit 0 a good request comes first, bit 1 limits are small.  Then steps: an operation in the low three bits of
- * a byte, its parameter in the other five. */
+ * First byte: bit 0 a good request comes first, bit 1 limits are small, bit 2 the wire upgrades to mqtt, or, with bit 3 or 4,
+ * refuses to.  Then steps: an operation in the low three bits of a byte, its parameter in the other five. */
 #include "tests/fuzz/fuzz.h"
 
 #include "src/base/text.h"
@@ -115,6 +115,12 @@ static void fuzz_limits(bool small)
 	worker.limits.http_fields_max = 6;
 }
 
+static void fuzz_wire(struct engine_pair *pair, uint8_t byte)
+{
+	pair->subprotocol = byte & 4 ? "mqtt" : NULL;
+	pair->upgrade_status = byte & 8 ? GH_UNAUTHORIZED : byte & 0x10 ? GH_UNAVAILABLE : GH_OK;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct engine_pair pair;
@@ -124,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	core_double_init(&worker);
 	fuzz_limits(data[0] & 2);
 	http_pair_init(&pair, &worker);
+	fuzz_wire(&pair, data[0]);
 	if (data[0] & 1)
 		http_pair_post(&pair, "iothub-app-a: 1\r\n", "body");
 	while (at < size && !pair.finished && worker.call_count < 200 && worker.record_count < 3000) {
