@@ -7,7 +7,7 @@
  * unframes then sees well-formed frames only, and each fault has its own close code.
  *
  * Incremental: bytes may come in any pieces, and a fault is found at the first byte that shows it, however they were cut.
- * Bytes are passed on as they come; only a Close frame is held back until it is whole.
+ * Bytes are passed on as they come; only a Close frame is held back until it is whole, and its payload judged then.
  */
 #ifndef GATEHOUSE_WEBSOCKET_WS_GUARD_H
 #define GATEHOUSE_WEBSOCKET_WS_GUARD_H
@@ -28,8 +28,8 @@ enum { WS_CONTROL_BYTES_MAX = 125, WS_CONTROL_HEAD_BYTES = 6 };
 
 struct ws_guard {
 	uint64_t left;    /* payload bytes of the present frame still to come */
-	uint64_t message; /* payload bytes of the present message, fragments before this one */
-	uint8_t head[14]; /* of the present frame, as far as it came */
+	uint64_t message; /* payload bytes of the unfinished message, as its heads announced them */
+	uint8_t head[14]; /* of the present frame, as far as it came; head[0] stands until the next one */
 	uint8_t head_len;
 	bool in_payload;
 	bool in_message; /* a fragment without FIN came */
@@ -43,7 +43,7 @@ void ws_guard_init(struct ws_guard *g);
 /* Takes from the front of `bytes`: *ret_taken of them; *ret_pass (borrowed until the next call, may be empty) is what may
  * be unframed now.  All three are set whatever is returned; *ret_close is 0 but for a fault.
  * GH_AGAIN: go on with what follows, at once while bytes are left.
- * GH_OK: *ret_pass ends with a whole control frame; have it answered before more is passed on.
+ * GH_OK: *ret_pass ends where a control frame does; have it answered before more is passed on.
  * Else a fault, GH_MALFORMED, GH_INVALID (text) or GH_TOO_LARGE: all bytes are taken, what is in *ret_pass came before
  * it, *ret_close is the code to close with.
  * After a Close frame and after a fault everything is taken and nothing passed: GH_AGAIN. */
