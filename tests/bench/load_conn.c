@@ -155,6 +155,8 @@ void load_conn_done(struct load_conn *c)
 	buf_done(&c->connect);
 	buf_done(&c->publish);
 	buf_done(&c->out);
+	buf_done(&c->batch);
+	load_websocket_done(&c->websocket);
 	free(c->sent_us);
 }
 
@@ -172,6 +174,36 @@ void load_conn_close(struct load_conn *c)
 	c->want_write = false;
 	c->in_len = 0;
 	buf_clear(&c->out);
+	buf_clear(&c->batch);
+}
+
+/* ---- how a connection of LOAD_CHURN ends ---- */
+
+enum load_end_place {
+	END_BEGINNING, /* in the middle of the upgrade, or of the CONNECT when there is none */
+	END_ASKED,     /* behind it, and before the answer */
+	END_CONNECTED,
+	END_PACKET, /* in the middle of a PUBLISH and its frame */
+};
+
+/* In turn; each place with a FIN and with a RST. */
+static const struct load_end {
+	enum load_end_place place;
+	bool reset;
+} load_end_table[] = {
+	{END_CONNECTED, false},
+	{END_CONNECTED, true},
+	{END_BEGINNING, false},
+	{END_PACKET, true},
+	{END_ASKED, false},
+	{END_BEGINNING, true},
+	{END_PACKET, false},
+	{END_ASKED, true},
+};
+
+static struct load_end load_end(const struct load_conn *c)
+{
+	return load_end_table[(c->n + c->opened) % (sizeof load_end_table / sizeof *load_end_table)];
 }
 
 static enum load_event load_lost(struct load_conn *c, const char *what, const char *why)
@@ -210,6 +242,7 @@ enum load_event load_conn_open(struct load_conn *c, uint64_t now_us)
 {
 	int one = 1;
 	c->started_us = now_us;
+	c->opened++;
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return load_lost(c, "socket", strerror(errno));
@@ -227,8 +260,27 @@ enum load_event load_conn_open(struct load_conn *c, uint64_t now_us)
 	return LOAD_NOTHING;
 }
 
+/* Queues one MQTT packet. */
+static void load_put(struct load_conn *c, const void *packet, size_t len)
+{
+	if (!c->options->websocket)
+		buf_append(&c->out, packet, len);
+	else if (c->options->frame_batch)
+		buf_append(&c->batch, packet, len);
+	else
+		load_websocket_put(&c->websocket, (gh_bytes){packet, len}, &c->out);
+}
+
+static void load_frame_batch(struct load_conn *c)
+{
+	if (c->batch.len)
+		load_websocket_put(&c->websocket, buf_bytes(&c->batch), &c->out);
+	buf_clear(&c->batch);
+}
+
 enum load_event load_conn_flush(struct load_conn *c)
 {
+	load_frame_batch(c);
 	while (c->out.len) {
 		int n = SSL_write(c->ssl, c->out.data, (int)c->out.len);
 		if (n <= 0)
@@ -237,6 +289,27 @@ enum load_event load_conn_flush(struct load_conn *c)
 	}
 	c->want_write = false;
 	return LOAD_NOTHING;
+}
+
+static void load_begin_mqtt(struct load_conn *c)
+{
+	c->state = CONN_CONNACK;
+	load_put(c, c->connect.data, c->connect.len);
+}
+
+/* TLS is up: what a client says first. */
+static enum load_event load_begin(struct load_conn *c)
+{
+	const struct load_options *o = c->options;
+	if (!o->websocket) {
+		load_begin_mqtt(c);
+	} else {
+		c->state = CONN_UPGRADE;
+		uint16_t port = ntohs(o->address.sin_port);
+		if (!load_websocket_start(&c->websocket, o->server_name, port, o->websocket, &c->out))
+			return load_lost(c, "upgrade", "no randomness, or the path is too long");
+	}
+	return o->mode == LOAD_CHURN && load_end(c).place <= END_ASKED ? load_conn_vanish(c) : load_conn_flush(c);
 }
 
 static enum load_event load_handshake(struct load_conn *c)
@@ -250,11 +323,7 @@ static enum load_event load_handshake(struct load_conn *c)
 		c->state = CONN_TLS;
 	}
 	int n = SSL_do_handshake(c->ssl);
-	if (n != 1)
-		return load_blocked(c, n, "handshake");
-	c->state = CONN_CONNACK;
-	buf_append(&c->out, c->connect.data, c->connect.len);
-	return load_conn_flush(c);
+	return n == 1 ? load_begin(c) : load_blocked(c, n, "handshake");
 }
 
 /* ---- MQTT ---- */
@@ -286,7 +355,7 @@ static void load_queue(struct load_conn *c, uint64_t seq, uint64_t stamp_us, boo
 	if (c->topic_digits_at)
 		load_digits(p + c->topic_digits_at, seq);
 	c->sent_us[seq % c->options->window] = stamp_us;
-	buf_append(&c->out, p, c->publish.len);
+	load_put(c, p, c->publish.len);
 }
 
 void load_conn_publish(struct load_conn *c, uint64_t stamp_us)
@@ -303,8 +372,26 @@ void load_conn_republish(struct load_conn *c, uint64_t now_us)
 enum load_event load_conn_leave(struct load_conn *c)
 {
 	c->state = CONN_LEAVING;
-	buf_append(&c->out, "\xe0\0", 2);
+	load_put(c, "\xe0\0", 2);
 	return load_conn_flush(c);
+}
+
+/* What still leaves does so in a TLS record of its own: the server's TLS sees nothing unfinished. */
+enum load_event load_conn_vanish(struct load_conn *c)
+{
+	struct load_end end = load_end(c);
+	struct linger at_once = {.l_onoff = 1};
+	if (end.place == END_PACKET)
+		load_queue(c, 0, 0, false);
+	load_frame_batch(c);
+	if (end.place == END_BEGINNING || end.place == END_PACKET)
+		c->out.len /= 2;
+	if (load_conn_flush(c) == LOAD_LOST)
+		return LOAD_LOST;
+	if (end.reset)
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	load_conn_close(c);
+	return LOAD_VANISHED;
 }
 
 /* One whole packet of two or four bytes. */
@@ -332,11 +419,13 @@ static enum load_event load_take(struct load_conn *c, const uint8_t *packet)
 }
 
 /* All answers are four bytes long, so a packet is whole when in[] is full. */
-static enum load_event load_feed(struct load_conn *c, const uint8_t *data, size_t len)
+static enum load_event load_feed(struct load_conn *c, gh_bytes bytes)
 {
 	enum load_event found = LOAD_NOTHING;
-	for (size_t i = 0; i < len; i++) {
-		c->in[c->in_len++] = data[i];
+	if (c->state == CONN_LEAVING)
+		return found;
+	for (size_t i = 0; i < bytes.len; i++) {
+		c->in[c->in_len++] = bytes.data[i];
 		if (c->in_len < sizeof c->in)
 			continue;
 		c->in_len = 0;
@@ -346,6 +435,35 @@ static enum load_event load_feed(struct load_conn *c, const uint8_t *data, size_
 		found = event;
 	}
 	return found;
+}
+
+static enum load_event load_unframe(struct load_conn *c, gh_bytes bytes)
+{
+	enum load_event found = LOAD_NOTHING;
+	gh_bytes payload;
+	for (;;) {
+		enum load_event event = LOAD_NOTHING;
+		switch (load_websocket_next(&c->websocket, &bytes, &c->out, &payload)) {
+		case WEBSOCKET_MORE:
+			return found;
+		case WEBSOCKET_OPEN:
+			load_begin_mqtt(c);
+			break;
+		case WEBSOCKET_DATA:
+			event = load_feed(c, payload);
+			break;
+		case WEBSOCKET_CLOSED:
+			if (c->state == CONN_LEAVING) /* the answer is queued; the server closes */
+				break;
+			/* fall through */
+		case WEBSOCKET_FAULT:
+			return load_lost(c, "WebSocket", c->websocket.fault);
+		}
+		if (event == LOAD_LOST)
+			return event;
+		if (event != LOAD_NOTHING)
+			found = event;
+	}
 }
 
 static enum load_event load_read(struct load_conn *c)
@@ -358,9 +476,8 @@ static enum load_event load_read(struct load_conn *c)
 			enum load_event event = load_blocked(c, n, "read");
 			return event == LOAD_NOTHING ? found : event;
 		}
-		if (c->state == CONN_LEAVING)
-			continue;
-		enum load_event event = load_feed(c, data, (size_t)n);
+		gh_bytes bytes = {data, (size_t)n};
+		enum load_event event = c->options->websocket ? load_unframe(c, bytes) : load_feed(c, bytes);
 		if (event == LOAD_LOST)
 			return event;
 		if (event != LOAD_NOTHING)
@@ -370,15 +487,13 @@ static enum load_event load_read(struct load_conn *c)
 	}
 }
 
+/* What is read may ask for an answer, and a write that was blocked goes on. */
 enum load_event load_conn_ready(struct load_conn *c, uint64_t *ret_from)
 {
 	*ret_from = c->acked_seq;
 	if (c->state == CONN_TCP || c->state == CONN_TLS)
 		return load_handshake(c);
-	if (c->out.len) {
-		enum load_event event = load_conn_flush(c);
-		if (event != LOAD_NOTHING)
-			return event;
-	}
-	return load_read(c);
+	enum load_event found = load_read(c);
+	enum load_event event = c->state == CONN_CLOSED ? LOAD_NOTHING : load_conn_flush(c);
+	return event == LOAD_NOTHING ? found : event;
 }

@@ -1,8 +1,9 @@
-/* load_mqtt.c - a load client for MQTT 3.1.1 over TLS, light on CPU, for any broker.
+/* load_mqtt.c - a load client for MQTT 3.1.1 over TLS, or over WebSocket over TLS, light on CPU, for any broker.
  *
  * Modes: publish as fast as a window allows, or paced (--rate); hold idle connections (--idle); full handshakes one
- * after another (--handshakes); publish through crashes of the server (--reliable), resending what was not
- * acknowledged and noting what was.  The result is one line of JSON on stdout.
+ * after another (--handshakes); connections that vanish without a word, each time at another moment (--churn); publish
+ * through crashes of the server (--reliable), resending what was not acknowledged and noting what was.  The result is
+ * one line of JSON on stdout.
  *
  * With --interactive it prints "ready" when all connections are up, waits for a line on stdin, works, prints the
  * result, and leaves when stdin ends: so the caller can sample the server around the work alone.
@@ -25,7 +26,9 @@ static const char load_usage[] =
 	"  --host ADDRESS (127.0.0.1)  --server-name NAME (localhost)  --cafile FILE  --tls 1.2|1.3 (1.3)\n"
 	"  --connections N (100)  --first N (0)  --threads N (1)  --window N (20)  --size BYTES (256)  --parallel N "
 	"(64)\n"
-	"  --messages N | --seconds S | --idle | --handshakes N | --reliable     --rate MESSAGES_PER_SECOND\n"
+	"  --messages N | --seconds S | --idle | --handshakes N | --churn N | --reliable     --rate "
+	"MESSAGES_PER_SECOND\n"
+	"  --websocket PATH     MQTT over WebSocket  --frame packet|batch (packet)     what one frame holds\n"
 	"  --client-id P (load-{n})  --user P  --password P  --topic P (load/{id})     {n} number, {id} client id, "
 	"{seq}\n"
 	"  --sas-host HOST --device-key BASE64     password is a SAS token for HOST/devices/{id}\n"
@@ -49,6 +52,14 @@ static unsigned load_number(const char *text, unsigned min, unsigned max)
 		exit(2);
 	}
 	return (unsigned)value;
+}
+
+static bool load_says_batch(const char *frame)
+{
+	bool batch = strcmp(frame, "batch") == 0;
+	if (!batch && strcmp(frame, "packet") != 0)
+		load_die("--frame wants packet or batch");
+	return batch;
 }
 
 struct load_text_option {
@@ -77,7 +88,7 @@ static void load_check(const struct load_options *o)
 {
 	bool work = o->messages || o->seconds > 0;
 	if (o->mode == LOAD_PUBLISH && !work)
-		load_die("say --messages, --seconds, --idle, --handshakes or --reliable");
+		load_die("say --messages, --seconds, --idle, --handshakes, --churn or --reliable");
 	if (o->threads > o->connections)
 		load_die("more threads than connections");
 	if (!o->sas_host != !o->device_key)
@@ -89,7 +100,7 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 	const char *host = "127.0.0.1", *port = NULL, *cafile = NULL, *version = "1.3", *connections = "100",
 		   *first = "0";
 	const char *threads = "1", *window = "20", *size = "256", *parallel = "64", *messages = "0", *seconds = "0";
-	const char *handshakes = NULL, *rate = "0", *ack_log = NULL;
+	const char *handshakes = NULL, *churn = NULL, *rate = "0", *ack_log = NULL, *frame = "packet";
 	int idle = 0, reliable = 0, interactive = 0;
 	const struct load_text_option texts[] = {
 		{"host", &host},
@@ -106,6 +117,7 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 		{"messages", &messages},
 		{"seconds", &seconds},
 		{"handshakes", &handshakes},
+		{"churn", &churn},
 		{"rate", &rate},
 		{"client-id", &o->client_id},
 		{"user", &o->user},
@@ -114,6 +126,8 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 		{"sas-host", &o->sas_host},
 		{"device-key", &o->device_key},
 		{"ack-log", &ack_log},
+		{"websocket", &o->websocket},
+		{"frame", &frame},
 	};
 	enum { TEXTS = sizeof texts / sizeof *texts };
 	struct option longs[TEXTS + 4] = {
@@ -136,7 +150,11 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 		(struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)load_number(port, 1, 65535))};
 	if (inet_pton(AF_INET, host, &o->address.sin_addr) != 1)
 		load_die("--host wants an IPv4 address");
-	o->mode = handshakes ? LOAD_HANDSHAKES : idle ? LOAD_IDLE : reliable ? LOAD_RELIABLE : LOAD_PUBLISH;
+	o->mode = handshakes ? LOAD_HANDSHAKES
+		  : churn    ? LOAD_CHURN
+		  : idle     ? LOAD_IDLE
+		  : reliable ? LOAD_RELIABLE
+			     : LOAD_PUBLISH;
 	o->connections = load_number(connections, 1, 100000);
 	o->first = load_number(first, 0, 1000000);
 	o->threads = load_number(threads, 1, 64);
@@ -144,7 +162,9 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 	o->size = load_number(size, 18, 262144);
 	o->parallel = load_number(parallel, 1, 10000);
 	o->messages = load_number(messages, 0, UINT32_MAX);
-	o->handshakes = handshakes ? load_number(handshakes, 1, UINT32_MAX) : 0;
+	if (handshakes || churn)
+		o->handshakes = load_number(handshakes ? handshakes : churn, 1, UINT32_MAX);
+	o->frame_batch = load_says_batch(frame);
 	o->seconds = strtod(seconds, NULL);
 	o->rate = strtod(rate, NULL);
 	o->interactive = interactive || idle;
@@ -179,9 +199,10 @@ static void *load_thread(void *argument)
 
 static void load_print(const struct load_options *o, const struct load_worker *workers)
 {
-	static const char *const modes[] = {"publish", "idle", "handshakes", "reliable"};
+	static const char *const modes[] = {"publish", "idle", "handshakes", "reliable", "churn"};
 	struct load_stats *acks = calloc(1, sizeof *acks), *connects = calloc(1, sizeof *connects);
-	uint64_t messages = 0, handshakes = 0, sent = 0, reconnects = 0, start_us = UINT64_MAX, end_us = 0;
+	uint64_t messages = 0, handshakes = 0, vanished = 0, sent = 0, reconnects = 0, start_us = UINT64_MAX,
+		 end_us = 0;
 	unsigned alive = 0;
 	for (unsigned i = 0; i < o->threads && acks && connects; i++) {
 		const struct load_worker *w = &workers[i];
@@ -190,6 +211,7 @@ static void load_print(const struct load_options *o, const struct load_worker *w
 		messages += w->acked;
 		sent += w->sent;
 		handshakes += w->handshakes;
+		vanished += w->vanished;
 		reconnects += w->reconnects;
 		alive += load_worker_alive(w);
 		start_us = w->start_us < start_us ? w->start_us : start_us;
@@ -200,12 +222,13 @@ static void load_print(const struct load_options *o, const struct load_worker *w
 	double seconds = (double)(end_us - start_us) / 1e6;
 	printf("{\"mode\":\"%s\",\"connections\":%u,\"alive\":%u,\"sent\":%llu,\"messages\":%llu,\"seconds\":%.6f,"
 	       "\"msgs_per_s\":%.1f,\"ack_p50_us\":%llu,\"ack_p99_us\":%llu,\"ack_p999_us\":%llu,\"ack_max_us\":%llu,"
-	       "\"handshakes\":%llu,\"reconnects\":%llu,\"connect_p50_us\":%llu,\"connect_p99_us\":%llu}\n",
+	       "\"handshakes\":%llu,\"vanished\":%llu,\"reconnects\":%llu,\"connect_p50_us\":%llu,\"connect_p99_us\":%llu}\n",
 		modes[o->mode], o->connections, alive, (unsigned long long)sent, (unsigned long long)messages, seconds,
 		seconds > 0 ? (double)messages / seconds : 0, (unsigned long long)load_stats_at(acks, 0.5),
 		(unsigned long long)load_stats_at(acks, 0.99), (unsigned long long)load_stats_at(acks, 0.999),
-		(unsigned long long)acks->max_us, (unsigned long long)handshakes, (unsigned long long)reconnects,
-		(unsigned long long)load_stats_at(connects, 0.5), (unsigned long long)load_stats_at(connects, 0.99));
+		(unsigned long long)acks->max_us, (unsigned long long)handshakes, (unsigned long long)vanished,
+		(unsigned long long)reconnects, (unsigned long long)load_stats_at(connects, 0.5),
+		(unsigned long long)load_stats_at(connects, 0.99));
 	fflush(stdout);
 	free(acks);
 	free(connects);

@@ -32,10 +32,16 @@ static uint64_t worker_share(uint64_t total, const struct load_options *o, unsig
 	return total * (index + 1) / o->threads - total * index / o->threads;
 }
 
+/* Each connection ends and the next one begins, `parallel` at a time. */
+static bool worker_one_after_another(const struct load_worker *w)
+{
+	return w->options->mode == LOAD_HANDSHAKES || w->options->mode == LOAD_CHURN;
+}
+
 bool load_worker_init(struct load_worker *w, const struct load_options *options, unsigned index, atomic_bool *stop)
 {
 	*w = (struct load_worker){.options = options, .stop = stop, .index = index};
-	unsigned all = options->mode == LOAD_HANDSHAKES ? options->parallel : options->connections;
+	unsigned all = worker_one_after_another(w) ? options->parallel : options->connections;
 	unsigned first = (unsigned)((uint64_t)all * index / options->threads);
 	w->conn_count = (unsigned)worker_share(all, options, index);
 	w->unopened = w->conn_count;
@@ -112,9 +118,37 @@ static void worker_fill(struct load_worker *w, struct load_conn *c, uint64_t now
 	worker_flush(w, c);
 }
 
+static void worker_next(struct load_worker *w, struct load_conn *c, uint64_t now_us)
+{
+	w->last_us = now_us;
+	if (w->budget) {
+		w->budget--;
+		worker_begin(w, c, now_us);
+	}
+}
+
+static void worker_left(struct load_worker *w, struct load_conn *c, uint64_t now_us)
+{
+	w->connected--;
+	w->handshakes++;
+	worker_next(w, c, now_us);
+}
+
+static void worker_vanished(struct load_worker *w, struct load_conn *c, uint64_t now_us)
+{
+	w->vanished++;
+	worker_next(w, c, now_us);
+}
+
 static void worker_connected(struct load_worker *w, struct load_conn *c, uint64_t now_us)
 {
 	load_stats_add(&w->connects, now_us - c->started_us);
+	if (w->options->mode == LOAD_CHURN) {
+		if (load_conn_vanish(c) == LOAD_LOST)
+			worker_lost(w, c, false);
+		worker_vanished(w, c, now_us);
+		return;
+	}
 	w->connected++;
 	if (w->options->mode == LOAD_HANDSHAKES) {
 		w->last_us = now_us;
@@ -124,17 +158,6 @@ static void worker_connected(struct load_worker *w, struct load_conn *c, uint64_
 		w->reconnects++;
 		load_conn_republish(c, now_us);
 		worker_flush(w, c);
-	}
-}
-
-static void worker_left(struct load_worker *w, struct load_conn *c, uint64_t now_us)
-{
-	w->connected--;
-	w->handshakes++;
-	w->last_us = now_us;
-	if (w->budget) {
-		w->budget--;
-		worker_begin(w, c, now_us);
 	}
 }
 
@@ -167,6 +190,8 @@ static void worker_event(struct load_worker *w, struct load_conn *c)
 		worker_connected(w, c, now_us);
 	else if (event == LOAD_LEFT)
 		worker_left(w, c, now_us);
+	else if (event == LOAD_VANISHED)
+		worker_vanished(w, c, now_us);
 	else if (event == LOAD_LOST)
 		worker_lost(w, c, was_up);
 	if (c->state == CONN_READY && event != LOAD_NOTHING)
@@ -201,7 +226,7 @@ void load_worker_open(struct load_worker *w)
 {
 	unsigned parallel = w->options->parallel / w->options->threads;
 	uint64_t deadline_us = load_now_us() + 4 * (uint64_t)LOAD_PATIENCE_US;
-	if (w->options->mode == LOAD_HANDSHAKES || w->options->mode == LOAD_RELIABLE)
+	if (worker_one_after_another(w) || w->options->mode == LOAD_RELIABLE)
 		return;
 	while (w->connected < w->conn_count) {
 		unsigned opening = w->conn_count - w->unopened - w->connected;
@@ -258,8 +283,8 @@ static bool worker_finished(const struct load_worker *w, uint64_t now_us)
 {
 	if (w->options->mode == LOAD_IDLE)
 		return true;
-	if (w->options->mode == LOAD_HANDSHAKES)
-		return w->handshakes == worker_share(w->options->handshakes, w->options, w->index);
+	if (worker_one_after_another(w))
+		return w->handshakes + w->vanished == worker_share(w->options->handshakes, w->options, w->index);
 	return !worker_sending(w, now_us) && w->sent == w->acked;
 }
 
@@ -271,7 +296,7 @@ static void worker_start(struct load_worker *w)
 	w->due_us = (double)w->start_us + w->interval_us * w->index / o->threads;
 	w->running = true;
 	w->budget = UINT64_MAX;
-	if (o->mode == LOAD_HANDSHAKES) {
+	if (worker_one_after_another(w)) {
 		w->budget = worker_share(o->handshakes, o, w->index);
 		for (unsigned i = 0; i < w->conn_count && w->budget; i++, w->budget--)
 			worker_begin(w, &w->conns[i], w->start_us);

@@ -21,7 +21,7 @@ struct load_worker {
 	bool running;
 	unsigned connected, unopened;
 	uint64_t budget; /* messages or handshakes still to begin */
-	uint64_t sent, acked, handshakes, reconnects;
+	uint64_t sent, acked, handshakes, vanished, reconnects;
 	uint64_t start_us, last_us, deadline_us, retry_us;
 	double due_us, interval_us; /* pacing; interval 0 = as fast as the window allows */
 	unsigned next_paced;
