@@ -94,14 +94,24 @@ def children(pid):
 class Server:
     """A server process: CPU seconds over all its threads, resident memory, and its end."""
 
-    def __init__(self, port):
+    websocket_path = None
+
+    def __init__(self, port, websocket_port=None):
         self.port = port
+        self.websocket_port = websocket_port
         self.process = None
+
+    def way(self, over):
+        """What tells the load client to come over "mqtt" or "websocket"."""
+        if over == "mqtt":
+            return ["--port", str(self.port)]
+        return ["--port", str(self.websocket_port), "--websocket", self.websocket_path]
 
     def launch(self, command, log_path):
         with open(log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for_port(self.port, self.process)
+        for port in filter(None, [self.port, self.websocket_port]):
+            wait_for_port(port, self.process)
 
     def cpu_seconds(self):
         return process_cpu_seconds(self.process.pid)
@@ -131,9 +141,11 @@ class Server:
 
 
 class Gateway(Server):
+    websocket_path = "/$iothub/websocket"
+
     def __init__(self, binary, folder, certificate, partitions=4):
-        super().__init__(free_port())
-        self.https_port = free_port()
+        super().__init__(free_port(), free_port())
+        self.https_port = self.websocket_port
         self.binary = os.path.abspath(binary)
         self.log_path = os.path.join(folder, "gatehouse.log")
         self.config = write_file(os.path.join(folder, "gatehouse.yaml"), "\n".join([
@@ -172,17 +184,23 @@ class Gateway(Server):
 
 
 class Mosquitto(Server):
-    """The peer: nothing stored, no Nagle delay, errors only."""
+    """The peer: nothing stored, no Nagle delay, errors only.
 
+    The WebSocket listener comes as a second one, only when it is asked for: it would cost the clients of the first, as
+    libwebsockets has its turn in every turn of the loop; and alone it does not start.
+    """
+
+    websocket_path = "/mqtt"
     load_options = ["--client-id", "bench-{n}", "--topic", "devices/{id}/messages/events/seq={seq}"]
 
-    def __init__(self, folder, certificate):
-        super().__init__(free_port())
+    def __init__(self, folder, certificate, websocket=False):
+        super().__init__(free_port(), free_port() if websocket else None)
         self.log_path = os.path.join(folder, "mosquitto.log")
         user = ["user root"] if os.geteuid() == 0 else []
+        tls = [f"certfile {certificate[0]}", f"keyfile {certificate[1]}"]
+        second = [f"listener {self.websocket_port} 127.0.0.1", "protocol websockets", *tls] if websocket else []
         self.config = write_file(os.path.join(folder, "mosquitto.conf"), "\n".join(user + [
-            f"listener {self.port} 127.0.0.1",
-            f"certfile {certificate[0]}", f"keyfile {certificate[1]}",
+            f"listener {self.port} 127.0.0.1", *tls, *second,
             "allow_anonymous true", "persistence false", "set_tcp_nodelay true", "log_type error", "log_dest stderr",
             ""]))
 
@@ -220,10 +238,10 @@ class Nginx(Server):
 class Load:
     """One run of the load client in steps: connected (or ready to begin), work, leave."""
 
-    def __init__(self, binary, server, certificate, *arguments):
+    def __init__(self, binary, server, certificate, *arguments, over="mqtt"):
         self.process = subprocess.Popen(
-            [binary, "--port", str(server.port), "--cafile", certificate[0], "--interactive", *server.load_options,
-             *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [binary, *server.way(over), "--cafile", certificate[0], "--interactive", *server.load_options, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.expect("ready")
 
     def expect(self, wanted=None):
