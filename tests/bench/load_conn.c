@@ -452,12 +452,13 @@ static enum load_event load_unframe(struct load_conn *c, gh_bytes bytes)
 		case WEBSOCKET_DATA:
 			event = load_feed(c, payload);
 			break;
-		case WEBSOCKET_CLOSED:
-			if (c->state == CONN_LEAVING) /* the answer is queued; the server closes */
-				break;
-			/* fall through */
+		case WEBSOCKET_CLOSED: /* the answer is queued; one who leaves waits for the server's FIN */
+			if (c->state != CONN_LEAVING)
+				event = load_lost(c, "WebSocket", c->websocket.fault);
+			break;
 		case WEBSOCKET_FAULT:
-			return load_lost(c, "WebSocket", c->websocket.fault);
+			event = load_lost(c, "WebSocket", c->websocket.fault);
+			break;
 		}
 		if (event == LOAD_LOST)
 			return event;

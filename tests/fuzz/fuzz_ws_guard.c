@@ -1,6 +1,6 @@
-/* The frames of a WebSocket client, under a small limit and without one: whole, byte by byte, in uneven pieces and, when
- * there are few bytes, cut at each of them, the same is passed, the same is said, and a fault is found in the piece that
- * shows it.  What is passed is the front of what came, and a plain reader finds nothing wrong with it. */
+/* The frames of a WebSocket client, under a small limit and without one: whole, byte by byte, in uneven pieces and,
+ * when there are few bytes, cut at each of them, the same is passed, the same is said, and a fault is found in the
+ * piece that shows it.  What is passed is the front of what came, and a plain reader finds nothing wrong with it. */
 #include "tests/fuzz/fuzz.h"
 
 #include "src/base/buf.h"

@@ -27,7 +27,7 @@ gh_status http1_upgrade_read(const struct http1_head *head, const struct rest_re
 	struct http1_upgrade *ret_upgrade, gh_error *ret_err);
 
 /* Asks the wire, which can upgrade, for one sub-protocol after the other.  GH_OK: the stream is another's, and
- * *ret_subprotocol the one it speaks now.  Else a refusal, like those of http1_upgrade_read; GH_UNAVAILABLE: not now. */
+ * *ret_subprotocol what it speaks now.  Else a refusal as above, or GH_UNAVAILABLE: not now. */
 gh_status http1_upgrade_offer(const struct http1_upgrade *upgrade, gh_wire *wire, uint64_t now_ms,
 	gh_bytes *ret_subprotocol, gh_error *ret_err);
 

@@ -123,8 +123,8 @@ static size_t guard_length_bytes(const struct ws_guard *g)
 	return length == LENGTH_IN_8_BYTES ? 8 : length == LENGTH_IN_2_BYTES ? 2 : 0;
 }
 
-/* What the payload's length is at least: bytes of the length that have not come count as 0.  A length in more bytes than
- * it needs is taken: 5.2 forbids it, but there are clients that send it, and it means one thing only. */
+/* What the payload's length is at least: bytes of the length that have not come count as 0.  A length in more bytes
+ * than it needs is taken, although 5.2 forbids it: it means one thing only, and a client that works matters more. */
 static uint64_t guard_length_least(const struct ws_guard *g)
 {
 	size_t end = LENGTH_AT + guard_length_bytes(g);
@@ -197,7 +197,7 @@ static void guard_head_byte(struct ws_guard *g, struct guard_walk *w)
 		guard_head_end(g);
 }
 
-/* Walks on to the end of the present frame, of the bytes, or to a fault.  Whether the frame ended; its rule still stands. */
+/* Walks on to the end of the present frame, of the bytes, or to a fault. Returns whether the frame ended. */
 static bool guard_frame(struct ws_guard *g, struct guard_walk *w)
 {
 	while (!g->in_payload && !w->fault && w->at < w->bytes.len)
