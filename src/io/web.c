@@ -41,8 +41,6 @@ struct web_socket {
 	bool serving; /* inside a call of ours */
 	bool open;    /* the handshake is done */
 	bool ping;
-	gh_bytes sending;     /* what web_socket_send was given, */
-	size_t sent;          /* and how much of it has been framed */
 	gh_bytes subprotocol; /* during the handshake */
 	bool maybe;           /* there may be something to take */
 };
@@ -59,32 +57,14 @@ static int web_add_subprotocol(const struct web_socket *s, struct lws_process_ht
 	return 0;
 }
 
-/* One frame.  False: not now, or never. */
-static bool web_send_frame(struct web_socket *s)
-{
-	struct web *web = s->web;
-	size_t len = s->sending.len - s->sent;
-	if (len > web->frame_max)
-		len = web->frame_max;
-	memcpy(web->frame + LWS_PRE, s->sending.data + s->sent, len);
-	if (lws_write(s->wsi, web->frame + LWS_PRE, len, LWS_WRITE_BINARY) < (int)len)
-		return false;
-	s->sent += len;
-	return !lws_partial_buffered(s->wsi);
-}
-
 /* The library may write: what it owes itself has gone before. */
 static int web_writable(struct web_socket *s)
 {
-	if (s->ping) {
-		uint8_t nothing[LWS_PRE];
-		s->ping = false;
-		return lws_write(s->wsi, nothing + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
-	}
-	while (s->sent < s->sending.len && s->sent < WEB_SEND_BYTES_MAX)
-		if (!web_send_frame(s))
-			break;
-	return 0;
+	uint8_t nothing[LWS_PRE];
+	if (!s->ping)
+		return 0;
+	s->ping = false;
+	return lws_write(s->wsi, nothing + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
 }
 
 static int web_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -125,7 +105,6 @@ static void web_serve(struct web_socket *s, short events)
 	s->serving = true;
 	lws_service_fd(s->web->library, &ready);
 	s->serving = false;
-	s->maybe = true;
 }
 
 void web_socket_feed(struct web_socket *s, gh_bytes bytes)
@@ -141,17 +120,37 @@ void web_socket_feed(struct web_socket *s, gh_bytes bytes)
 
 void web_socket_settle(struct web_socket *s)
 {
-	if (s->wsi)
-		web_serve(s, LWS_POLLOUT);
+	if (!s->wsi)
+		return;
+	web_serve(s, LWS_POLLOUT);
+	s->maybe = true;
 }
 
+/* One frame.  False: the library had to keep some of it, or has failed. */
+static bool web_send_frame(struct web_socket *s, gh_bytes payload)
+{
+	uint8_t *room = s->web->frame + LWS_PRE;
+	memcpy(room, payload.data, payload.len);
+	if (lws_write(s->wsi, room, payload.len, LWS_WRITE_BINARY) < (int)payload.len) {
+		web_serve(s, LWS_POLLHUP);
+		return false;
+	}
+	return !lws_partial_buffered(s->wsi);
+}
+
+/* Not in the library's callback for it, which is there so that nothing queues: here the pair was emptied before more is
+ * sent.  Asking for that callback would cost four system calls each time, because uv forgets and adds the descriptor. */
 size_t web_socket_send(struct web_socket *s, gh_bytes payload)
 {
-	s->sending = payload;
-	s->sent = 0;
-	web_socket_settle(s);
-	s->sending = (gh_bytes){NULL, 0};
-	return s->sent;
+	size_t sent = 0, len = payload.len < WEB_SEND_BYTES_MAX ? payload.len : WEB_SEND_BYTES_MAX;
+	bool more = s->wsi && !lws_partial_buffered(s->wsi);
+	s->maybe = true;
+	while (more && sent < len) {
+		size_t n = len - sent < s->web->frame_max ? len - sent : s->web->frame_max;
+		more = web_send_frame(s, (gh_bytes){payload.data + sent, n});
+		sent += n;
+	}
+	return sent;
 }
 
 void web_socket_ping(struct web_socket *s)
@@ -240,6 +239,7 @@ static bool web_shake_hands(struct web_socket *s, const gh_upgrade *upgrade)
 		return false;
 	s->subprotocol = upgrade->subprotocol;
 	web_socket_feed(s, (gh_bytes){(const uint8_t *)text, (size_t)len});
+	s->maybe = true;
 	s->subprotocol = (gh_bytes){NULL, 0};
 	return s->open && s->wsi;
 }
