@@ -147,6 +147,7 @@ static void rig_check_answer(struct ws_rig *rig)
 
 bool ws_rig_try(struct ws_rig *rig)
 {
+	rig->looked_at = 0;
 	gh_engine *engine = engine_pair_try(&rig->pair, &rig->worker, &rig_transport);
 	if (engine)
 		rig_check_answer(rig);
