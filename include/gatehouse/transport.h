@@ -53,6 +53,7 @@ typedef struct gh_upgrade {
 	gh_bytes key;         /* Sec-WebSocket-Key: 24 characters */
 	gh_bytes subprotocol; /* one of those offered, as the client spelled it */
 	gh_bytes origin;      /* empty = none was sent */
+	gh_bytes host;        /* the Host field: whom the client means, with its port or without */
 } gh_upgrade;
 
 typedef struct gh_wire_ops {

@@ -24,7 +24,8 @@ struct web;
 /* What there is behind a handshake, and for whom: the same for every listener that takes WebSockets. */
 struct web_rules {
 	const gh_transport *const *transports; /* found by their sub-protocols; NULL-terminated */
-	const char *const *origins;            /* whose pages may connect; NULL-terminated; NULL = everybody's */
+	const char *const
+		*origins; /* whose pages may connect besides this host's; NULL-terminated; NULL = everybody's */
 	/* The engine of the stream under `wire`; answers as gh_wire_ops.upgrade does. */
 	gh_status (*engine_new)(const struct web_rules *rules, struct web *web, struct gh_worker *worker, gh_wire *wire,
 		const gh_upgrade *upgrade, uint64_t now_ms, gh_engine **ret_engine);

@@ -53,27 +53,28 @@ Test(config, minimal_file_leaves_the_defaults)
 
 Test(config, every_key_is_read)
 {
-	struct config *config = good("hostName: hub\n"
-				     "aliases: [gw.example.net, \"10.0.0.1\"]\n"
-				     "dataDir: data\n"
-				     "workers: 4\n"
-				     "log: {level: debug}\n"
-				     "tls:\n"
-				     "  certificateFile: c1.pem\n"
-				     "  keyFile: /k1.pem\n"
-				     "  secondCertificateFile: c2.pem\n"
-				     "  secondKeyFile: k2.pem\n"
-				     "listeners:\n"
-				     "  mqtt: {address: \"::1\", port: 0}\n"
-				     "  https: {address: 10.0.0.1, port: 8443}\n"
-				     "backend: embedded\n"
-				     "embedded: {partitions: 32, level: fsync}\n"
-				     "disabledConnack: 5\n"
-				     "disableDeviceSas: true\n"
-				     "disableModuleSas: false\n"
-				     "disableLocalAuth: true\n"
-				     "limits: {commit_records_max: 17, record_ms_max: 2s, inflight_bytes_max: 2MiB}\n",
-		"/etc/gh/");
+	struct config *config =
+		good("hostName: hub\n"
+		     "aliases: [gw.example.net, \"10.0.0.1\"]\n"
+		     "dataDir: data\n"
+		     "workers: 4\n"
+		     "log: {level: debug}\n"
+		     "tls:\n"
+		     "  certificateFile: c1.pem\n"
+		     "  keyFile: /k1.pem\n"
+		     "  secondCertificateFile: c2.pem\n"
+		     "  secondKeyFile: k2.pem\n"
+		     "listeners:\n"
+		     "  mqtt: {address: \"::1\", port: 0}\n"
+		     "  https: {address: 10.0.0.1, port: 8443, origins: [\"https://a.example\", \"http://b:80\"]}\n"
+		     "backend: embedded\n"
+		     "embedded: {partitions: 32, level: fsync}\n"
+		     "disabledConnack: 5\n"
+		     "disableDeviceSas: true\n"
+		     "disableModuleSas: false\n"
+		     "disableLocalAuth: true\n"
+		     "limits: {commit_records_max: 17, record_ms_max: 2s, inflight_bytes_max: 2MiB}\n",
+			"/etc/gh/");
 	cr_assert_str_eq(config->hosts[0], "hub");
 	cr_assert_str_eq(config->hosts[1], "gw.example.net");
 	cr_assert_str_eq(config->hosts[2], "10.0.0.1");
@@ -89,6 +90,9 @@ Test(config, every_key_is_read)
 	cr_assert_eq(config->mqtt.port, 0);
 	cr_assert_str_eq(config->https.address, "10.0.0.1");
 	cr_assert_eq(config->https.port, 8443);
+	cr_assert_str_eq(config->origins[0], "https://a.example");
+	cr_assert_str_eq(config->origins[1], "http://b:80");
+	cr_assert_null(config->origins[2]);
 	cr_assert(config->mqtt.served && config->https.served);
 	cr_assert_eq(config->embedded.partitions, 32);
 	cr_assert_eq(config->disabled_status, GH_UNAUTHORIZED);
@@ -203,6 +207,11 @@ static const struct {
 	{"switch", MINIMAL "disableDeviceSas: maybe\n", 4, 19, "disableDeviceSas is \"maybe\", allowed is true, false"},
 	{"connack", MINIMAL "disabledConnack: 4\n", 4, 18, "disabledConnack is \"4\", allowed is 3, 5"},
 	{"address by name", MINIMAL "listeners: {mqtt: {address: example}}\n", 4, 29, "a numeric address is expected"},
+	{"origin without a scheme", MINIMAL "listeners: {https: {origins: [a.example]}}\n", 4, 31,
+		"an origin is \"a.example\""},
+	{"origin with a path", MINIMAL "listeners: {https: {origins: [\"https://a/\"]}}\n", 4, 31, "no path, no slash"},
+	{"origin without a host", MINIMAL "listeners: {https: {origins: [\"https://\"]}}\n", 4, 31, "and a host"},
+	{"origins as text", MINIMAL "listeners: {https: {origins: none}}\n", 4, 30, "origins must be a list"},
 	{"host with port", "hostName: a:8883\ndataDir: /d\ntls: {certificateFile: a, keyFile: b}\n", 1, 11, "no port"},
 	{"alias with a slash", MINIMAL "aliases: [a/b]\n", 4, 11, "an alias is \"a/b\""},
 	{"aliases, 17", MINIMAL "aliases: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n", 4, 43,

@@ -443,6 +443,12 @@ Test(ws_engine, origins_are_everybodys_unless_there_is_a_list)
 		{list, "https://console.example.net", GH_OK},
 		{list, "HTTPS://Console.Example.Net", GH_OK},
 		{list, "http://localhost:3000", GH_OK},
+		{list, "https://hub.example.net:8443", GH_OK}, /* the host's own */
+		{list, "https://HUB.example.net:8443", GH_OK},
+		{list, "http://hub.example.net:8443", GH_UNAUTHORIZED},
+		{list, "https://hub.example.net", GH_UNAUTHORIZED}, /* another port is another origin */
+		{list, "https://hub.example.net:443", GH_UNAUTHORIZED},
+		{list, "https://", GH_UNAUTHORIZED},
 		{list, "http://localhost", GH_UNAUTHORIZED},
 		{list, "https://console.example.net.evil.example", GH_UNAUTHORIZED},
 		{list, "null", GH_UNAUTHORIZED},

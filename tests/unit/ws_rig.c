@@ -108,6 +108,7 @@ static gh_engine *rig_engine_new(gh_worker *worker, gh_wire *wire, uint64_t now_
 	gh_upgrade upgrade = {
 		.key = text_of("dGhlIHNhbXBsZSBub25jZQ=="),
 		.subprotocol = text_of(rig->subprotocol),
+		.host = text_of("hub.example.net:8443"),
 		.origin = rig->origin ? text_of(rig->origin) : (gh_bytes){NULL, 0},
 	};
 	gh_engine *engine = NULL;

@@ -171,6 +171,7 @@ gh_status http1_upgrade_read(const struct http1_head *head, const struct rest_re
 			return gh_fail(ret_err, rules[i].status, rules[i].code, "%s", rules[i].text);
 	upgrade.key = h.key.value;
 	upgrade.origin = h.origin.value;
+	upgrade.host = handshake_find(request, "host").value;
 	upgrade.offer_count = h.offer_count;
 	*ret_upgrade = upgrade;
 	return GH_OK;
@@ -193,7 +194,7 @@ static gh_status upgrade_refused(gh_status why, gh_error *ret_err)
 gh_status http1_upgrade_offer(const struct http1_upgrade *upgrade, gh_wire *wire, uint64_t now_ms,
 	gh_bytes *ret_subprotocol, gh_error *ret_err)
 {
-	gh_upgrade asked = {.key = upgrade->key, .origin = upgrade->origin};
+	gh_upgrade asked = {.key = upgrade->key, .origin = upgrade->origin, .host = upgrade->host};
 	gh_status status = GH_NOT_FOUND;
 	for (size_t i = 0; i < upgrade->offer_count && status == GH_NOT_FOUND; i++) {
 		asked.subprotocol = upgrade->offers[i];

@@ -347,10 +347,29 @@ static const gh_transport *ws_transport(const struct web_rules *rules, gh_bytes 
 	return NULL;
 }
 
-/* Only pages that a browser runs have an origin; what has none is no page. */
-static bool ws_origin_is_allowed(const struct web_rules *rules, gh_bytes origin)
+/* Without the port that goes without saying. */
+static gh_bytes ws_plain_host(gh_bytes host)
 {
-	if (!rules->origins || origin.len == 0)
+	static const char port[] = ":443";
+	size_t len = sizeof port - 1;
+	bool has_it = host.len > len && memcmp(host.data + host.len - len, port, len) == 0;
+	return (gh_bytes){host.data, has_it ? host.len - len : host.len};
+}
+
+/* "https://HOST": device libraries send it, and so would a page of the gateway's own. */
+static bool ws_origin_is_own(gh_bytes origin, gh_bytes host)
+{
+	static const char scheme[] = "https://";
+	size_t len = sizeof scheme - 1;
+	return text_starts_nocase(origin, scheme) &&
+	       text_equal_nocase(ws_plain_host((gh_bytes){origin.data + len, origin.len - len}), ws_plain_host(host));
+}
+
+/* Pages that a browser runs have an origin; what has none is no page. */
+static bool ws_origin_is_allowed(const struct web_rules *rules, const gh_upgrade *upgrade)
+{
+	gh_bytes origin = upgrade->origin;
+	if (!rules->origins || origin.len == 0 || ws_origin_is_own(origin, upgrade->host))
 		return true;
 	for (size_t i = 0; rules->origins[i]; i++)
 		if (text_equal_nocase(origin, text_of(rules->origins[i])))
@@ -365,7 +384,7 @@ gh_status ws_engine_new(const struct web_rules *rules, struct web *web, gh_worke
 	const gh_transport *transport = ws_transport(rules, upgrade->subprotocol);
 	if (!transport)
 		return GH_NOT_FOUND;
-	if (!ws_origin_is_allowed(rules, upgrade->origin))
+	if (!ws_origin_is_allowed(rules, upgrade))
 		return GH_UNAUTHORIZED;
 	struct ws_engine *e = calloc(1, sizeof *e);
 	if (!e)
