@@ -13,11 +13,10 @@
 #include <uv.h>
 
 enum {
-	WEB_SEND_BYTES_MAX = 16384,  /* framed in one call: what the pair holds until it is taken */
-	WEB_HANDSHAKE_BYTES = 256,   /* ours, to the library */
-	WEB_SUBPROTOCOL_BYTES = 128, /* the line that echoes the client's spelling */
-	WEB_HEADER_BYTES = 512,      /* of the library's for the head of one handshake; */
-	WEB_HEADERS_MAX = 2,         /* a handshake begins and ends in one call, so there is one at a time */
+	WEB_SEND_BYTES_MAX = 16384, /* framed in one call: what the pair holds until it is taken */
+	WEB_HANDSHAKE_BYTES = 256,  /* ours, to the library */
+	WEB_HEADER_BYTES = 512,     /* of the library's for the head of one handshake; */
+	WEB_HEADERS_MAX = 2,        /* a handshake begins and ends in one call, so there is one at a time */
 	WEB_TURNS_MAX = 1000,
 };
 
@@ -25,7 +24,7 @@ struct web {
 	struct loop *loop;
 	struct lws_context *library; /* set to NULL by itself when it is gone */
 	struct lws_vhost *host;
-	size_t guests; /* handles on the loop before there were the library's */
+	size_t handles; /* of the library itself on the loop, besides those of WebSockets */
 	size_t frame_max;
 	uint8_t *frame; /* LWS_PRE bytes of room, then frame_max */
 };
@@ -287,16 +286,16 @@ static const struct lws_protocols web_protocols[] = {
 /* Its own pings and time limits are off: those are the engine's, on its clock. */
 static const lws_retry_bo_t web_no_pings = {.secs_since_valid_ping = 0, .secs_since_valid_hangup = 0};
 
-static void web_count_guest(uv_handle_t *handle, void *count)
+static void web_count_handle(uv_handle_t *handle, void *count)
 {
 	(void)handle;
 	++*(size_t *)count;
 }
 
-static size_t web_guests(struct loop *loop)
+static size_t web_loop_handles(struct loop *loop)
 {
 	size_t count = 0;
-	uv_walk(loop_uv(loop), web_count_guest, &count);
+	uv_walk(loop_uv(loop), web_count_handle, &count);
 	return count;
 }
 
@@ -316,7 +315,9 @@ static gh_status web_start(struct web *web, gh_error *ret_err)
 		.fd_limit_per_thread = (unsigned)sysconf(_SC_OPEN_MAX),
 	};
 	lws_set_log_level(0, NULL); /* whoever called it logs */
+	size_t others = web_loop_handles(web->loop);
 	web->library = lws_create_context(&info);
+	web->handles = web_loop_handles(web->loop) - others;
 	if (!web->library)
 		return gh_fail(ret_err, GH_UNAVAILABLE, "libwebsockets",
 			"libwebsockets did not start: is the package libwebsockets-evlib-uv installed?");
@@ -330,7 +331,6 @@ gh_status web_new(struct loop *loop, const gh_limits *limits, struct web **ret_w
 	if (!web)
 		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for WebSockets");
 	web->loop = loop;
-	web->guests = web_guests(loop);
 	web->frame_max = (size_t)limits->websocket_frame_bytes_max;
 	web->frame = malloc(LWS_PRE + web->frame_max);
 	gh_status status = web->frame ? web_start(web, ret_err)
@@ -343,19 +343,26 @@ gh_status web_new(struct loop *loop, const gh_limits *limits, struct web **ret_w
 	return GH_OK;
 }
 
-/* Its handles close in turns of the loop, and stand in its own memory: that is freed by the second call. */
-void web_free(struct web *web)
+/* The library's handles close in turns of the loop, and stand in its own memory: that is freed by the second call. */
+static void web_stop(struct web *web)
 {
-	if (!web)
-		return;
-	if (web->library)
-		lws_context_destroy(web->library);
-	for (int turn = 0; web_guests(web->loop) > web->guests; turn++) {
+	loop_turn(web->loop); /* what others have closed is gone then, and WebSockets are */
+	size_t others = web_loop_handles(web->loop) - web->handles;
+	lws_context_destroy(web->library);
+	for (int turn = 0; web_loop_handles(web->loop) > others; turn++) {
 		assert(turn < WEB_TURNS_MAX);
 		loop_turn(web->loop);
 	}
 	if (web->library)
 		lws_context_destroy(web->library);
+}
+
+void web_free(struct web *web)
+{
+	if (!web)
+		return;
+	if (web->library)
+		web_stop(web);
 	free(web->frame);
 	free(web);
 }
