@@ -153,6 +153,46 @@ Test(ws_engine, what_the_engine_inside_does_not_take_stops_the_stream)
 	ws_rig_done(&rig);
 }
 
+Test(ws_engine, the_end_comes_after_what_was_held_and_after_a_finish_nothing_is_held)
+{
+	struct ws_rig rig;
+	uint8_t *data = ws_test_stream(3000);
+	ws_test_open(&rig);
+	rig.inner->budget = 1000;
+	ws_rig_send(&rig, WS_FIN | WS_BINARY, data, 3000);
+	cr_assert_eq(rig.pair.held.len, 0, "the wire has nothing left");
+	engine_pair_hang_up(&rig.pair);
+	cr_assert_eq(rig.inner->ends, 0);
+	for (int i = 1; i <= 2; i++) {
+		rig.inner->budget = 1000;
+		rig.inner->wire->ops->wake(rig.inner->wire);
+		engine_pair_run(&rig.pair);
+		cr_assert(rig.inner->in.len == 1000u * (1 + i) && rig.inner->ends == (i == 2), "%d: %zu", i,
+			rig.inner->in.len);
+	}
+	cr_assert(ws_test_is_stream(&rig.inner->in, 3000));
+	free(data);
+	ws_rig_done(&rig);
+}
+
+Test(ws_engine, what_an_engine_that_finished_did_not_take_does_not_hide_the_peers_close)
+{
+	struct ws_rig rig;
+	uint8_t *data = ws_test_stream(20000);
+	ws_test_open(&rig);
+	rig.inner->budget = 1000;
+	ws_rig_send(&rig, WS_FIN | WS_BINARY, data, 20000);
+	cr_assert(rig.pair.held.len > 0);
+	rig.inner->finished = true; /* in its tick: it wakes nobody */
+	engine_pair_turn(&rig.pair);
+	ws_rig_expect_close(&rig, 1000, "finished inside");
+	ws_rig_send(&rig, WS_FIN | WS_END, "\x03\xe8", 2);
+	cr_assert(rig.pair.finished, "the Close has been read");
+	cr_assert_eq(rig.inner->in.len, 1000);
+	free(data);
+	ws_rig_done(&rig);
+}
+
 Test(ws_engine, a_reader_that_is_slow_is_not_written_for)
 {
 	enum { LEN = 3000000 };
@@ -292,6 +332,20 @@ Test(ws_engine, close_ms_max_bounds_the_wait_for_the_peers_close)
 	ws_rig_done(&rig);
 }
 
+Test(ws_engine, the_deadline_of_a_close_is_told_when_it_begins)
+{
+	struct ws_rig rig;
+	ws_test_open(&rig);
+	rig.inner->finished = true;
+	rig.pair.woken = false;
+	gh_engine *engine = rig.pair.engine;
+	cr_assert(engine->ops->tick(engine, rig.pair.now_ms) > rig.pair.now_ms + rig.worker.limits.close_ms_max);
+	cr_assert(engine->ops->output(engine).len > 0, "the Close frame");
+	cr_assert(rig.pair.woken, "tick is to be asked again");
+	cr_assert_eq(engine->ops->tick(engine, rig.pair.now_ms), rig.pair.now_ms + rig.worker.limits.close_ms_max);
+	ws_rig_done(&rig);
+}
+
 Test(ws_engine, a_drain_says_going_away)
 {
 	struct ws_rig rig;
@@ -403,6 +457,28 @@ Test(ws_engine, websocket_silence_ms_max_and_websocket_pong_ms_max_find_a_dead_p
 	cr_assert(rig.pair.finished);
 	cr_assert_str_eq(ws_why(rig.pair.engine), "no_pong");
 	cr_assert_eq(rig.inner->ends, 1);
+	ws_rig_done(&rig);
+}
+
+Test(ws_engine, a_peer_that_nobody_listens_to_is_not_silent)
+{
+	struct ws_rig rig;
+	struct ws_frame frame;
+	uint8_t *data = ws_test_stream(20000);
+	ws_test_open(&rig);
+	rig.inner->budget = 1000;
+	ws_rig_send(&rig, WS_FIN | WS_BINARY, data, 20000);
+	engine_pair_wait(&rig.pair, 10000000);
+	cr_assert(!ws_rig_frame(&rig, &frame) && !rig.pair.finished, "its pong could not be read");
+	rig.inner->budget = SIZE_MAX;
+	rig.inner->wire->ops->wake(rig.inner->wire);
+	engine_pair_run(&rig.pair);
+	cr_assert_eq(rig.inner->in.len, 20000);
+	engine_pair_wait(&rig.pair, rig.worker.limits.websocket_silence_ms_max - 1);
+	cr_assert(!ws_rig_frame(&rig, &frame));
+	engine_pair_wait(&rig.pair, 1);
+	ws_test_expect(&rig, WS_FIN | WS_PING, "", "after silence");
+	free(data);
 	ws_rig_done(&rig);
 }
 

@@ -80,10 +80,12 @@ static void ws_over(struct ws_engine *e, const char *why)
 static void ws_close(struct ws_engine *e)
 {
 	e->closing = true;
+	buf_done(&e->held); /* else the peer's Close would wait behind what nobody takes */
 	e->close_at = e->now_ms + ws_limits(e)->close_ms_max;
 	web_socket_close(e->socket, e->draining ? WS_CLOSE_GOING_AWAY : WS_CLOSE_NORMAL);
 	if (e->input_over)
 		ws_over(e, "peer_closed");
+	e->wire->ops->wake(e->wire); /* there is a deadline, and what waited may come */
 }
 
 /* The peer broke the rules: it is told so, and no word of it counts any more. */
@@ -105,35 +107,36 @@ static void ws_look(struct ws_engine *e)
 
 /* ---- in ---- */
 
-static void ws_offer(struct ws_engine *e, gh_bytes payload)
+/* Returns how much was taken: all of it when nobody listens any more. */
+static size_t ws_offer(struct ws_engine *e, gh_bytes payload)
 {
 	gh_engine *inner = e->inner;
 	if (e->inner_ended || inner->ops->finished(inner))
-		return;
+		return payload.len;
 	size_t taken = inner->ops->input(inner, payload.data, payload.len, e->now_ms);
 	assert(taken <= payload.len);
-	buf_append(&e->held, payload.data + taken, payload.len - taken);
+	return taken;
 }
 
 static void ws_received(void *context, gh_bytes payload)
 {
 	struct ws_engine *e = context;
-	if (e->held.len > 0)
-		buf_append(&e->held, payload.data, payload.len);
-	else
-		ws_offer(e, payload);
+	size_t taken = e->held.len > 0 ? 0 : ws_offer(e, payload);
+	buf_append(&e->held, payload.data + taken, payload.len - taken);
 }
 
 static void ws_offer_held(struct ws_engine *e)
 {
-	if (!e->woken)
-		return;
+	bool asked = e->woken;
 	e->woken = false;
-	if (e->held.len == 0)
+	if (!asked || e->held.len == 0)
 		return;
-	GH_CLEANUP(buf_done) struct buf held = e->held;
-	e->held = (struct buf){0};
-	ws_offer(e, buf_bytes(&held));
+	buf_drop(&e->held, ws_offer(e, buf_bytes(&e->held)));
+	if (e->held.len > 0)
+		return;
+	buf_done(&e->held);
+	if (e->input_over)
+		ws_end_inner(e);
 }
 
 /* Takes a piece from the front; *controls counts the control frames in it. */
@@ -184,7 +187,7 @@ static void ws_input_end(gh_engine *engine, uint64_t now_ms)
 	e->input_over = true;
 	if (e->closing)
 		ws_over(e, "closed");
-	else
+	else if (e->held.len == 0) /* the end comes after it */
 		ws_end_inner(e);
 }
 
@@ -238,6 +241,10 @@ static void ws_output_done(gh_engine *engine, size_t len)
 static uint64_t ws_watch_silence(struct ws_engine *e)
 {
 	uint64_t silence = ws_limits(e)->websocket_silence_ms_max;
+	if (e->held.len > 0) { /* it is we who do not listen */
+		e->heard_ms = e->now_ms;
+		e->pong_at = 0;
+	}
 	if (e->pong_at != 0 && e->now_ms >= e->pong_at) {
 		e->why = "no_pong";
 		ws_fault(e, WS_CLOSE_GOING_AWAY, "no_pong");
@@ -287,8 +294,11 @@ static void ws_free(gh_engine *engine)
 	if (!engine)
 		return;
 	struct ws_engine *e = ws_of(engine);
-	if (e->inner)
+	if (e->inner) {
+		if (e->input_over)
+			ws_end_inner(e);
 		e->inner->ops->free(e->inner);
+	}
 	web_socket_free(e->socket);
 	buf_done(&e->held);
 	buf_done(&e->out);
