@@ -13,10 +13,11 @@
 #include <uv.h>
 
 enum {
-	WEB_SEND_BYTES_MAX = 16384, /* framed in one call: what the pair holds until it is taken */
-	WEB_HANDSHAKE_BYTES = 256,  /* ours, to the library */
-	WEB_HEADER_BYTES = 512,     /* of the library's for the head of one handshake; */
-	WEB_HEADERS_MAX = 2,        /* a handshake begins and ends in one call, so there is one at a time */
+	WEB_FRAME_BYTES_MAX = 65536, /* the most that websocket_frame_bytes_max may be */
+	WEB_SEND_BYTES_MAX = 16384,  /* framed in one call: what the pair holds until it is taken */
+	WEB_HANDSHAKE_BYTES = 256,   /* ours, to the library */
+	WEB_HEADER_BYTES = 512,      /* of the library's for the head of one handshake; */
+	WEB_HEADERS_MAX = 2,         /* a handshake begins and ends in one call, so there is one at a time */
 	WEB_TURNS_MAX = 1000,
 };
 
@@ -278,8 +279,12 @@ gh_status web_socket_new(struct web *web, const gh_upgrade *upgrade, const struc
 
 /* ---- life of the library ---- */
 
+/* A frame is written at once, whatever its size: behind one that the library keeps a part of it sends no Close. */
 static const struct lws_protocols web_protocols[] = {
-	{.name = "gatehouse", .callback = web_callback, .rx_buffer_size = WEB_FEED_BYTES_MAX},
+	{.name = "gatehouse",
+		.callback = web_callback,
+		.rx_buffer_size = WEB_FEED_BYTES_MAX,
+		.tx_packet_size = WEB_FRAME_BYTES_MAX},
 	{.name = NULL},
 };
 
@@ -332,6 +337,7 @@ gh_status web_new(struct loop *loop, const gh_limits *limits, struct web **ret_w
 		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for WebSockets");
 	web->loop = loop;
 	web->frame_max = (size_t)limits->websocket_frame_bytes_max;
+	assert(web->frame_max <= WEB_FRAME_BYTES_MAX);
 	web->frame = malloc(LWS_PRE + web->frame_max);
 	gh_status status = web->frame ? web_start(web, ret_err)
 				      : gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for WebSockets");

@@ -346,6 +346,35 @@ Test(ws_engine, the_deadline_of_a_close_is_told_when_it_begins)
 	ws_rig_done(&rig);
 }
 
+Test(ws_engine, the_last_word_and_the_close_arrive_whatever_websocket_frame_bytes_max)
+{
+	static const uint64_t limits[] = {125, 4096, 4097, 16384, 65536};
+	enum { LEN = 190000 }; /* so that the last frame is a long one */
+	uint8_t *data = ws_test_stream(LEN);
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		struct ws_rig rig;
+		struct ws_frame frame;
+		size_t got = 0;
+		ws_rig_init(&rig);
+		web_free(rig.web);
+		rig.worker.limits.websocket_frame_bytes_max = limits[i];
+		gh_error err;
+		cr_assert_eq(web_new(rig.loop, &rig.worker.limits, &rig.web, &err), GH_OK);
+		ws_rig_open(&rig);
+		rig.inner->finished = true;
+		ws_inner_say(rig.inner, data, LEN);
+		for (int turn = 0; turn < 300; turn++)
+			ws_rig_turn(&rig);
+		for (; got < LEN && ws_rig_frame(&rig, &frame); got += frame.payload.len)
+			cr_assert(frame.payload.len <= limits[i] &&
+				  memcmp(frame.payload.data, data + got, frame.payload.len) == 0);
+		cr_assert_eq(got, LEN, "frames of %d bytes: %zu", (int)limits[i], got);
+		ws_rig_expect_close(&rig, 1000, "finished inside");
+		ws_rig_done(&rig);
+	}
+	free(data);
+}
+
 Test(ws_engine, a_drain_says_going_away)
 {
 	struct ws_rig rig;
