@@ -78,7 +78,7 @@ function readHead(text) {
 class HttpsClient {
   /** Opens the TLS connection only. */
   static async open(gateway, options = {}) {
-    const client = new HttpsClient();
+    const client = new this();
     client.socket = tls.connect({ host: '127.0.0.1', port: gateway.httpsPort, servername: 'localhost', ca: gateway.ca,
       ...options });
     client.buffered = Buffer.alloc(0);
@@ -93,19 +93,26 @@ class HttpsClient {
 
   take(data) {
     this.buffered = Buffer.concat([this.buffered, data]);
-    for (;;) {
-      const end = this.buffered.indexOf('\r\n\r\n');
-      if (end < 0) return;
-      const { status, fields } = readHead(this.buffered.toString('latin1', 0, end));
-      const bare = status < 200 || status === 204;
-      assert.equal(fields['content-length'] === undefined, bare, `${status} with length ${fields['content-length']}`);
-      const length = bare ? 0 : Number(fields['content-length']), begin = end + 4;
-      if (this.buffered.length < begin + length) return;
-      const answer = new Answer(status, fields, this.buffered.toString('utf8', begin, begin + length));
-      this.buffered = this.buffered.subarray(begin + length);
-      const give = this.waiting.shift();
-      if (give) give(answer); else this.answers.push(answer);
-    }
+    while (this.takeOne());
+  }
+
+  /** False when not all of it is there. */
+  takeOne() {
+    const end = this.buffered.indexOf('\r\n\r\n');
+    if (end < 0) return false;
+    const { status, fields } = readHead(this.buffered.toString('latin1', 0, end));
+    const bare = status < 200 || status === 204;
+    assert.equal(fields['content-length'] === undefined, bare, `${status} with length ${fields['content-length']}`);
+    const length = bare ? 0 : Number(fields['content-length']), begin = end + 4;
+    if (this.buffered.length < begin + length) return false;
+    this.give(new Answer(status, fields, this.buffered.toString('utf8', begin, begin + length)));
+    this.buffered = this.buffered.subarray(begin + length);
+    return true;
+  }
+
+  give(answer) {
+    const taker = this.waiting.shift();
+    if (taker) taker(answer); else this.answers.push(answer);
   }
 
   send(bytes) {

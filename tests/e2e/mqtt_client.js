@@ -33,21 +33,30 @@ function connectPacket({ clientId, userName, password, clean = true, keepAlive =
   return packet(0x10, ...parts);
 }
 
+/** The CONNECT of a device with a good token, but for what is given. */
+function connectOf(device, options = {}) {
+  return connectPacket({ clientId: device.clientId, userName: device.userName,
+    password: options.password ?? device.token(), ...options });
+}
+
 /** Resolves when the socket is closed, for whatever reason: `once` would reject for an error. */
 function closeOf(socket) {
   return new Promise((resolve) => socket.on('error', () => {}).once('close', resolve));
 }
 
 class MqttClient {
+  constructor() {
+    this.buffered = Buffer.alloc(0);
+    this.packets = [];
+    this.waiting = [];
+    this.nextId = 1;
+  }
+
   /** Opens the TLS connection only. */
   static async open(gateway, options = {}) {
-    const client = new MqttClient();
+    const client = new this();
     client.socket = tls.connect({ host: '127.0.0.1', port: gateway.port, servername: 'localhost', ca: gateway.ca,
       ...options });
-    client.buffered = Buffer.alloc(0);
-    client.packets = [];
-    client.waiting = [];
-    client.nextId = 1;
     client.socket.on('data', (data) => client.take(data));
     client.closed = closeOf(client.socket);
     client.closed.then(() => client.waiting.splice(0).forEach((give) => give(null)));
@@ -57,9 +66,8 @@ class MqttClient {
 
   /** Opens and sends CONNECT as the device; client.code is what CONNACK said, null when it was closed without. */
   static async connect(device, { tls: tlsOptions, ...options } = {}) {
-    const client = await MqttClient.open(device.gateway, tlsOptions);
-    client.socket.write(connectPacket({ clientId: device.clientId, userName: device.userName,
-      password: options.password ?? device.token(), ...options }));
+    const client = await this.open(device.gateway, tlsOptions);
+    client.send(connectOf(device, options));
     const answer = await client.next();
     client.code = answer && answer.type === CONNACK ? answer.body[1] : null;
     client.sessionPresent = answer ? answer.body[0] & 1 : 0;
@@ -152,4 +160,4 @@ class MqttClient {
   }
 }
 
-module.exports = { MqttClient, closeOf, connectPacket, packet, text };
+module.exports = { MqttClient, closeOf, connectOf, connectPacket, packet, text };

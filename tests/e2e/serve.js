@@ -26,14 +26,14 @@ async function certificate(folder) {
 
 /** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. Without httpsPort it
  *  has no HTTPS listener. */
-async function configuration(t, { port = 0, httpsPort, tlsFiles, more = [] } = {}) {
+async function configuration(t, { port = 0, httpsPort, origins = [], tlsFiles, more = [] } = {}) {
+  const https = `  https: {address: 127.0.0.1, port: ${httpsPort}, origins: ${JSON.stringify(origins)}}`;
   const folder = temporaryFolder(t);
   const files = tlsFiles ?? await certificate(folder);
   const file = path.join(folder, 'gatehouse.yaml');
   fs.writeFileSync(file, ['hostName: localhost', 'dataDir: data', 'tls:', `  certificateFile: ${files.certificateFile}`,
     `  keyFile: ${files.keyFile}`, 'listeners:', '  mqtt:', '    address: 127.0.0.1', `    port: ${port}`,
-    ...(httpsPort === undefined ? [] : [`  https: {address: 127.0.0.1, port: ${httpsPort}}`]), ...more, '']
-    .join('\n'));
+    ...(httpsPort === undefined ? [] : [https]), ...more, ''].join('\n'));
   return { file, folder, ca: files.certificateFile };
 }
 
@@ -75,7 +75,8 @@ async function serve(t, { prepare, devices = ['dev'], ...options } = {}) {
   assert.equal(imported.code, 0, imported.stderr);
   gateway.daemon = new Daemon(['serve', '-c', file], prepare?.(folder));
   defer(t, () => gateway.daemon.kill('SIGKILL'));
-  await within(listening(gateway.port, gateway.daemon), 'serve listens');
+  for (const port of [gateway.port, gateway.httpsPort ?? []].flat())
+    await within(listening(port, gateway.daemon), 'serve listens');
   return gateway;
 }
 
