@@ -2,19 +2,26 @@
 //
 //     npm ci && NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [PROTOCOL [COUNT [PORT]]]
 //
-// PROTOCOL is mqtt or http.  Nothing here knows Gatehouse: a connection string of the hub and trust in its certificate are
-// all it takes; a port other than 443 needs an agent of its own, because the SDK has no place for it.
+// PROTOCOL is mqtt, mqtt-ws (over WebSocket) or http.  Nothing here knows Gatehouse: a connection string of the hub and
+// trust in its certificate are all it takes; a port other than 443 needs an agent of its own, because the SDK has no place
+// for it.
 'use strict';
 const https = require('https');
 const { Client, Message } = require('azure-iot-device');
 const { Http } = require('azure-iot-device-http');
-const { Mqtt } = require('azure-iot-device-mqtt');
+const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 
-const PROTOCOLS = { mqtt: Mqtt, http: Http };
+const PROTOCOLS = { mqtt: Mqtt, 'mqtt-ws': MqttWs, http: Http };
+
+/** Where an agent with a port goes, for those whose port is 443 otherwise. */
+const agentOptions = {
+  http: (agent) => ({ http: { agent } }),
+  'mqtt-ws': (agent) => ({ mqtt: { webSocketAgent: agent } }),
+};
 
 async function main(connectionString, protocol, count, port) {
   const client = Client.fromConnectionString(connectionString, PROTOCOLS[protocol]);
-  if (protocol === 'http') client.setOptions({ http: { agent: new https.Agent({ port, keepAlive: true }) } }); // tells nobody when
+  client.setOptions(agentOptions[protocol]?.(new https.Agent({ port, keepAlive: true })) ?? {}); // tells nobody when
   await client.open();
   for (let number = 0; number < count; number++) {
     const message = new Message(JSON.stringify({ humidity: 40 + number }));
@@ -30,7 +37,7 @@ async function main(connectionString, protocol, count, port) {
 
 const [connectionString, protocol = 'mqtt', count = '3', port = '443'] = process.argv.slice(2);
 if (!connectionString || !PROTOCOLS[protocol]) {
-  console.error('usage: NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [mqtt|http [COUNT [PORT]]]');
+  console.error('usage: NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [mqtt|mqtt-ws|http [COUNT [PORT]]]');
   process.exit(2);
 }
 main(connectionString, protocol, Number(count), Number(port)).then(() => process.exit(0), (error) => {
