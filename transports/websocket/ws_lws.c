@@ -223,6 +223,8 @@ static gh_bytes ws_output(gh_engine *engine)
 	}
 	if (e->out.failed)
 		ws_over(e, "no_memory");
+	if (e->out.len == 0)
+		return (gh_bytes){NULL, 0};
 	return (gh_bytes){e->out.data + e->out_at, e->out.len - e->out_at};
 }
 
