@@ -25,6 +25,14 @@ static struct rig_engine *rig_engine_of(const gh_engine *engine)
 	return GH_CONTAINER(engine, struct rig_engine, engine);
 }
 
+static void rig_engine_upgrade(struct rig_engine *e)
+{
+	static const gh_upgrade upgrade = {.key = {(const uint8_t *)"k", 1}, .subprotocol = {(const uint8_t *)"p", 1}};
+	e->upgrade_at = 0;
+	e->rig->upgrade_got = e->wire->ops->upgrade(e->wire, &upgrade, e->rig->now_ms);
+	e->finished = e->rig->upgrade_got == GH_OK;
+}
+
 static size_t rig_engine_input(gh_engine *engine, const uint8_t *data, size_t len, uint64_t now_ms)
 {
 	struct rig_engine *e = rig_engine_of(engine);
@@ -32,10 +40,15 @@ static size_t rig_engine_input(gh_engine *engine, const uint8_t *data, size_t le
 	cr_assert_eq(now_ms, e->rig->now_ms);
 	e->inputs++;
 	size_t n = len < e->budget ? len : e->budget;
+	bool upgrades = e->upgrade_at != 0 && e->in.len + n >= e->upgrade_at;
+	if (upgrades)
+		n = e->upgrade_at - e->in.len;
 	e->budget -= n;
 	buf_append(&e->in, data, n);
 	if (e->echo)
 		buf_append(&e->out, data, n);
+	if (upgrades)
+		rig_engine_upgrade(e);
 	return n;
 }
 
@@ -114,6 +127,7 @@ static gh_engine *rig_engine_make(const char *made_by, struct gh_worker *worker,
 	e->wire = wire;
 	e->budget = rig->budget;
 	e->echo = rig->echo;
+	e->upgrade_at = rig->upgrade_at;
 	e->finish_at_end = true;
 	e->next = rig->engines;
 	rig->engines = e;
@@ -152,6 +166,18 @@ static gh_engine *rig_h2_new(struct gh_worker *worker, gh_wire *wire, uint64_t n
 static gh_engine *rig_mqtt_new(struct gh_worker *worker, gh_wire *wire, uint64_t now_ms)
 {
 	return rig_engine_make("mqtt", worker, wire, now_ms);
+}
+
+static gh_status rig_upgrade_new(const struct web_rules *rules, struct web *web, struct gh_worker *worker,
+	gh_wire *wire, const gh_upgrade *upgrade, uint64_t now_ms, gh_engine **ret_engine)
+{
+	struct rig *rig = (struct rig *)(void *)worker;
+	cr_assert(rules == &rig->web_rules && (void *)web == (void *)rig && upgrade->key.len == 1);
+	if (rig->upgrade_status != GH_OK)
+		return rig->upgrade_status;
+	*ret_engine = rig_engine_make("upgrade", worker, wire, now_ms);
+	rig_engine_of(*ret_engine)->upgrade_at = 0;
+	return GH_OK;
 }
 
 #define RIG_ALPN(name) ((const char *const[]){name, NULL})
@@ -195,6 +221,8 @@ void rig_init(struct rig *rig)
 	gh_error err = {0};
 	*rig = (struct rig){.now_ms = 1000000, .budget = SIZE_MAX};
 	limits_defaults(&rig->limits);
+	descriptors_init(&rig->descriptors, 1000);
+	rig->web_rules.engine_new = rig_upgrade_new;
 	rig->log = (struct log){.level = LOG_DEBUG, .write = rig_log_write, .context = rig};
 	snprintf(rig->dir, sizeof rig->dir, "/tmp/gatehouse-io-XXXXXX");
 	cr_assert(mkdtemp(rig->dir) != NULL);
@@ -227,11 +255,14 @@ static void rig_listen_on(struct rig *rig, const gh_transport *const *transports
 	struct listener_config config = {.name = "rig",
 		.address = "127.0.0.1",
 		.transports = transports,
+		.descriptors = &rig->descriptors,
+		.web_rules = rig->websockets ? &rig->web_rules : NULL,
 		.limits = &rig->limits,
 		.log = &rig->log};
 	gh_error err = {0};
 	cr_assert_eq(listener_group_new(&config, rig->tls, &rig->group, &err), GH_OK, "%s", err.text);
-	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, NULL, &rig->listener, &err), GH_OK,
+	struct web *web = rig->websockets ? (struct web *)(void *)rig : NULL; /* handed on, as the worker is */
+	cr_assert_eq(listener_new(rig->group, rig->loop, (gh_worker *)(void *)rig, web, &rig->listener, &err), GH_OK,
 		"%s", err.text);
 	cr_assert(listener_group_port(rig->group) != 0);
 }
@@ -268,6 +299,7 @@ void rig_done(struct rig *rig)
 	cr_assert_eq(rig->made, rig->freed);
 	if (rig->group)
 		cr_assert_eq(listener_group_connections(rig->group), 0);
+	cr_assert_eq(rig->descriptors.used, 0, "all descriptors were given back");
 	listener_group_free(rig->group);
 	tls_context_unref(rig->tls);
 	loop_free(rig->loop);

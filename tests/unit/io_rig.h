@@ -25,7 +25,8 @@ struct rig_engine {
 	struct buf in;
 	struct buf out;
 	size_t out_at;
-	size_t budget; /* how many more bytes it takes */
+	size_t budget;     /* how many more bytes it takes */
+	size_t upgrade_at; /* behind so many bytes it asks for an upgrade, and finishes when it gets one; 0 = never */
 	uint64_t deadline_ms;
 	unsigned inputs, ticks, fired, ends, drains;
 	bool echo, finished, finish_at_end;
@@ -45,7 +46,13 @@ struct rig {
 	unsigned made, freed;
 	size_t budget; /* of new engines */
 	bool echo;
-	const char *made_by; /* the newest engine: "rig", or the ALPN name of its transport */
+	size_t upgrade_at; /* of new engines, but for those of an upgrade */
+	struct descriptors descriptors;
+	struct web_rules web_rules;
+	bool websockets;          /* the listener takes upgrades; before rig_listen */
+	gh_status upgrade_status; /* what an upgrade is answered */
+	gh_status upgrade_got;    /* what the engine was answered */
+	const char *made_by;      /* the newest engine: "rig", "upgrade", or the ALPN name of its transport */
 	gh_peer peer;        /* of that engine, at its start */
 	uint8_t peer_der[4096];
 	char peer_name[256];

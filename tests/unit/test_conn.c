@@ -362,6 +362,265 @@ Test(conn, the_engines_deadline_is_kept_wherever_it_moves)
 	conn_test_done(&t);
 }
 
+/* ---- one engine after another: a stream that is upgraded ---- */
+
+enum { UPGRADE_AT = 100 };
+
+static void upgrade_test_listen(struct conn_test *t)
+{
+	rig_init(&t->rig);
+	t->rig.limits.wire_output_bytes_max = 64 << 20;
+	t->rig.websockets = true;
+	t->rig.upgrade_at = UPGRADE_AT;
+	conn_test_listen(t);
+}
+
+static void upgrade_test_open(struct conn_test *t)
+{
+	upgrade_test_listen(t);
+	rig_open(&t->rig, &t->client, t->ctx);
+}
+
+/* Whether it took the bytes of the stream behind the upgrade, and all of them. */
+static bool upgrade_test_took(const struct rig_engine *e, size_t len)
+{
+	struct buf whole = {0};
+	uint8_t front[UPGRADE_AT];
+	conn_test_fill(front, sizeof front);
+	buf_append(&whole, front, sizeof front);
+	buf_append(&whole, e->in.data, e->in.len);
+	bool same = conn_test_is_stream(&whole, len);
+	buf_done(&whole);
+	return same;
+}
+
+Test(conn, what_follows_an_upgrade_in_the_stream_reaches_the_next_engine_however_it_is_cut)
+{
+	static const size_t records[] = {1, 7, UPGRADE_AT - 1, UPGRADE_AT, UPGRADE_AT + 1, 1000, 16384};
+	enum { LEN = 40000, LEN_SMALL = 300 };
+	for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+		struct conn_test t = {0};
+		uint8_t data[LEN];
+		size_t len = records[i] < 100 ? LEN_SMALL : LEN;
+		conn_test_fill(data, len);
+		upgrade_test_open(&t);
+		for (size_t at = 0; at < len; at += records[i])
+			cr_assert(SSL_write(t.client.ssl, data + at,
+					  (int)(len - at < records[i] ? len - at : records[i])) > 0);
+		RIG_UNTIL(&t.rig, &t.client,
+			t.rig.made == 2 && t.rig.freed == 1 && t.rig.engines->in.len == len - UPGRADE_AT);
+		cr_assert_str_eq(t.rig.made_by, "upgrade");
+		cr_assert(upgrade_test_took(t.rig.engines, len), "records of %zu bytes", records[i]);
+		cr_assert_eq(t.rig.descriptors.used, 3);
+		conn_test_done(&t);
+	}
+}
+
+/* The first engine's output fills the sockets, and the client asks for the upgrade meanwhile. */
+static void upgrade_test_block(struct conn_test *t, size_t len)
+{
+	upgrade_test_open(t);
+	conn_test_block(t, len);
+	size_t left = t->rig.engines->out_at;
+	for (int quiet = 0; quiet < 20; left = t->rig.engines->out_at) {
+		rig_step(&t->rig, &t->client);
+		quiet = t->rig.engines->out_at == left ? quiet + 1 : 0;
+	}
+	conn_test_send_stream(t, 5000);
+	RIG_UNTIL(&t->rig, &t->client, t->rig.made == 2);
+	rig_engine_say(t->rig.engines, "the next", 8);
+	for (int i = 0; i < 20; i++)
+		rig_step(&t->rig, &t->client);
+	cr_assert(t->rig.freed == 0 && t->rig.engines->in.len == 0 && t->rig.engines->out_at == 0, "it waits");
+}
+
+/* The client reads what both said, the first one's first. */
+static void upgrade_test_read(struct conn_test *t, size_t len, const char *then)
+{
+	t->client.deaf = false;
+	RIG_UNTIL(&t->rig, &t->client, (rig_client_read(&t->client, &t->got), t->got.len >= len + strlen(then)));
+	cr_assert(text_equal((gh_bytes){t->got.data + len, t->got.len - len}, text_of(then)), "%.*s",
+		(int)(t->got.len - len), (const char *)t->got.data + len);
+	t->got.len = len;
+	cr_assert(conn_test_is_stream(&t->got, len));
+	cr_assert_eq(t->rig.freed, 1);
+	cr_assert(upgrade_test_took(t->rig.engines, 5000));
+}
+
+enum { UPGRADE_SAID = 12 << 20 };
+
+Test(conn, all_that_the_engine_before_an_upgrade_said_leaves_first_and_nothing_is_taken_until_then)
+{
+	struct conn_test t = {0};
+	upgrade_test_block(&t, UPGRADE_SAID);
+	upgrade_test_read(&t, UPGRADE_SAID, "the next");
+	conn_test_done(&t);
+}
+
+Test(conn, a_drain_during_an_upgrade_is_for_the_next_engine_too)
+{
+	struct conn_test t = {0};
+	upgrade_test_block(&t, UPGRADE_SAID);
+	struct rig_engine *old = t.rig.engines->next;
+	old->finish_at_end = false;
+	listener_drain(t.rig.listener, t.rig.now_ms);
+	cr_assert_eq(t.rig.engines->drains, 0, "not yet");
+	t.client.deaf = false;
+	RIG_UNTIL(&t.rig, &t.client, (rig_client_read(&t.client, &t.got), t.client.end));
+	cr_assert_eq(t.rig.freed, 2);
+	cr_assert(t.got.len > UPGRADE_SAID);
+	cr_assert(
+		text_equal((gh_bytes){t.got.data + UPGRADE_SAID, t.got.len - UPGRADE_SAID}, text_of("byethe nextbye")),
+		"%.*s", (int)(t.got.len - UPGRADE_SAID), (const char *)t.got.data + UPGRADE_SAID);
+	conn_test_done(&t);
+}
+
+Test(conn, the_peers_end_during_an_upgrade_comes_to_the_next_engine_behind_its_bytes)
+{
+	struct conn_test t = {0};
+	upgrade_test_block(&t, UPGRADE_SAID);
+	SSL_shutdown(t.client.ssl);
+	for (int i = 0; i < 20; i++)
+		rig_step(&t.rig, &t.client);
+	struct rig_engine *next = t.rig.engines;
+	cr_assert(next->ends == 0 && next->next->ends == 0);
+	next->finish_at_end = false;
+	upgrade_test_read(&t, UPGRADE_SAID, "the next");
+	RIG_UNTIL(&t.rig, &t.client, next->ends == 1);
+	conn_test_done(&t);
+}
+
+Test(conn, cutting_during_an_upgrade_frees_both_engines)
+{
+	struct conn_test t = {0};
+	upgrade_test_block(&t, UPGRADE_SAID);
+	listener_free(t.rig.listener);
+	t.rig.listener = NULL;
+	cr_assert_eq(t.rig.freed, 2);
+	cr_assert_eq(t.rig.descriptors.used, 0);
+	conn_test_done(&t);
+}
+
+Test(conn, a_reader_that_is_stuck_is_cut_during_an_upgrade_too)
+{
+	struct conn_test t = {0};
+	upgrade_test_block(&t, UPGRADE_SAID);
+	t.rig.now_ms += t.rig.limits.write_stall_ms_max;
+	RIG_UNTIL(&t.rig, &t.client, t.rig.freed == 2);
+	cr_assert_eq(t.rig.descriptors.used, 0);
+	conn_test_done(&t);
+}
+
+Test(conn, the_next_engine_has_its_deadlines_and_its_turn_without_a_byte_of_the_peer)
+{
+	struct conn_test t = {0};
+	upgrade_test_open(&t);
+	conn_test_send_stream(&t, UPGRADE_AT);
+	RIG_UNTIL(&t.rig, &t.client, t.rig.made == 2 && t.rig.freed == 1);
+	struct rig_engine *next = t.rig.engines;
+	cr_assert(next->ticks > 0, "it is asked at once");
+	next->deadline_ms = t.rig.now_ms + 30000;
+	next->wire->ops->wake(next->wire);
+	rig_step(&t.rig, &t.client);
+	t.rig.now_ms += 29999;
+	rig_step(&t.rig, &t.client);
+	cr_assert_eq(next->fired, 0);
+	t.rig.now_ms += 1;
+	rig_step(&t.rig, &t.client);
+	rig_step(&t.rig, &t.client);
+	cr_assert_eq(next->fired, 1);
+	conn_test_done(&t);
+}
+
+Test(conn, an_upgrade_that_is_refused_changes_nothing_and_keeps_no_descriptor)
+{
+	static const struct {
+		const char *name;
+		bool websockets;
+		uint64_t descriptors;
+		gh_status status, expected;
+	} rows[] = {
+		{"no WebSockets here", false, 1000, GH_OK, GH_NOT_FOUND},
+		{"no descriptor", true, 1, GH_OK, GH_UNAVAILABLE},
+		{"one descriptor", true, 2, GH_OK, GH_UNAVAILABLE},
+		{"nobody's sub-protocol", true, 3, GH_NOT_FOUND, GH_NOT_FOUND},
+		{"origin", true, 3, GH_UNAUTHORIZED, GH_UNAUTHORIZED},
+		{"not now", true, 3, GH_UNAVAILABLE, GH_UNAVAILABLE},
+		{"just enough", true, 3, GH_OK, GH_OK},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct conn_test t = {0};
+		rig_init(&t.rig);
+		descriptors_init(&t.rig.descriptors, rows[i].descriptors);
+		t.rig.websockets = rows[i].websockets;
+		t.rig.upgrade_at = UPGRADE_AT;
+		t.rig.upgrade_status = rows[i].status;
+		t.rig.upgrade_got = GH_STATUS_COUNT;
+		conn_test_open(&t);
+		conn_test_send_stream(&t, UPGRADE_AT);
+		RIG_UNTIL(&t.rig, &t.client, t.rig.upgrade_got != GH_STATUS_COUNT);
+		cr_assert_eq(
+			t.rig.upgrade_got, rows[i].expected, "%s: %s", rows[i].name, gh_status_name(t.rig.upgrade_got));
+		bool upgraded = rows[i].expected == GH_OK;
+		cr_assert_eq(t.rig.descriptors.used, upgraded ? 3 : 1, "%s", rows[i].name);
+		conn_test_send_stream(&t, 50);
+		RIG_UNTIL(&t.rig, &t.client, t.rig.engines->in.len == (upgraded ? 50 : UPGRADE_AT + 50));
+		conn_test_done(&t);
+	}
+}
+
+Test(conn, however_an_upgraded_stream_ends_its_three_descriptors_are_given_back_once)
+{
+	enum { BY_NOTIFY, BY_RESET, BY_ENGINE, BY_CUT, BY_DRAIN, KINDS };
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct conn_test t = {0};
+		struct linger now = {1, 0};
+		upgrade_test_open(&t);
+		conn_test_send_stream(&t, UPGRADE_AT);
+		RIG_UNTIL(&t.rig, &t.client, t.rig.made == 2 && t.rig.freed == 1);
+		cr_assert_eq(t.rig.descriptors.used, 3, "%d", kind);
+		if (kind == BY_NOTIFY)
+			SSL_shutdown(t.client.ssl);
+		if (kind == BY_RESET)
+			setsockopt(t.client.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+		if (kind == BY_NOTIFY || kind == BY_RESET) {
+			rig_client_pump(&t.client);
+			rig_close(&t.client);
+		}
+		if (kind == BY_ENGINE) {
+			t.rig.engines->finished = true;
+			t.rig.engines->wire->ops->wake(t.rig.engines->wire);
+		}
+		if (kind == BY_CUT) {
+			listener_free(t.rig.listener);
+			t.rig.listener = NULL;
+		}
+		if (kind == BY_DRAIN)
+			listener_drain(t.rig.listener, t.rig.now_ms);
+		RIG_UNTIL(&t.rig, NULL, t.rig.freed == 2);
+		t.rig.now_ms += t.rig.limits.close_ms_max;
+		RIG_UNTIL(&t.rig, NULL, t.rig.descriptors.used == 0);
+		conn_test_done(&t);
+	}
+}
+
+Test(conn, the_next_engine_sees_the_peer_its_name_and_its_certificate)
+{
+	struct conn_test t = {0};
+	uint8_t der[4096];
+	size_t len;
+	upgrade_test_listen(&t);
+	rig_client_certificate(t.ctx, der, &len);
+	rig_open(&t.rig, &t.client, t.ctx);
+	conn_test_send_stream(&t, UPGRADE_AT);
+	RIG_UNTIL(&t.rig, &t.client, t.rig.made == 2 && t.rig.freed == 1);
+	gh_peer peer = t.rig.engines->wire->ops->peer(t.rig.engines->wire);
+	cr_assert_str_eq(peer.address, "127.0.0.1");
+	cr_assert_str_eq(peer.server_name, "localhost");
+	cr_assert(text_equal((gh_bytes){peer.certificate, peer.certificate_len}, (gh_bytes){der, len}));
+	conn_test_done(&t);
+}
+
 /* ---- ends ---- */
 
 Test(conn, a_finished_engines_last_bytes_arrive_although_the_peer_still_talks)
