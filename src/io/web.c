@@ -214,16 +214,17 @@ void web_socket_free(struct web_socket *s)
 	free(s);
 }
 
-/* Gives the library its end; on failure that end is closed. */
+/* Gives the library its end; on failure that end is closed, but not at once: so only what was adopted knows of us. */
 static bool web_adopt(struct web_socket *s)
 {
 	lws_adopt_desc_t adopt = {
 		.vh = s->web->host,
 		.type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET,
 		.fd.sockfd = s->other_fd,
-		.opaque = s,
 	};
 	s->wsi = lws_adopt_descriptor_vhost_via_info(&adopt);
+	if (s->wsi)
+		lws_set_opaque_user_data(s->wsi, s);
 	return s->wsi != NULL;
 }
 

@@ -64,7 +64,7 @@ static void rig_engine_input_end(gh_engine *engine, uint64_t now_ms)
 static gh_bytes rig_engine_output(gh_engine *engine)
 {
 	struct rig_engine *e = rig_engine_of(engine);
-	return (gh_bytes){e->out.data + e->out_at, e->out.len - e->out_at};
+	return (gh_bytes){e->out.data ? e->out.data + e->out_at : NULL, e->out.len - e->out_at};
 }
 
 static void rig_engine_output_done(gh_engine *engine, size_t len)

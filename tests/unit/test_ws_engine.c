@@ -1,6 +1,7 @@
 /* ws_lws.h over web.h: the payload is one stream of bytes in both directions, each step waits for the one after it, and
  * every way to end frees both ends at once. */
 #include "tests/unit/ws_rig.h"
+#include "transports/mqtt/mqtt.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -523,6 +524,27 @@ Test(ws_engine, the_engine_inside_has_its_deadlines_on_the_same_clock)
 	ws_rig_done(&rig);
 }
 
+Test(ws_engine, who_upgrades_and_then_says_nothing_is_closed_at_connect_ms_max)
+{
+	static const gh_transport *const transports[] = {&mqtt_transport, NULL};
+	struct ws_rig rig;
+	struct ws_frame frame;
+	ws_rig_init(&rig);
+	rig.rules.transports = transports;
+	rig.worker.limits.connect_ms_max = 30000;
+	rig.worker.limits.close_ms_max = 5000;
+	ws_rig_open(&rig);
+	engine_pair_wait(&rig.pair, 29999);
+	cr_assert(!ws_rig_frame(&rig, &frame));
+	engine_pair_wait(&rig.pair, 1);
+	ws_rig_expect_close(&rig, 1000, "no CONNECT came");
+	engine_pair_wait(&rig.pair, 4999);
+	cr_assert(!rig.pair.finished);
+	engine_pair_wait(&rig.pair, 1);
+	cr_assert(rig.pair.finished, "nor a Close");
+	ws_rig_done(&rig);
+}
+
 /* ---- who may, and what is known of whom ---- */
 
 Test(ws_engine, a_subprotocol_that_nobody_has_is_not_found)
@@ -653,4 +675,29 @@ Test(ws_engine, each_worker_has_a_library_of_its_own)
 	for (int i = 0; i < WORKERS; i++)
 		ws_rig_done(&rigs[i]);
 	free(rigs);
+}
+
+Test(ws_engine, a_descriptor_that_the_library_has_no_place_for_is_refused_and_closed)
+{
+	enum { OTHERS = 20 };
+	struct ws_rig rig;
+	struct rlimit limit, low;
+	int others[OTHERS];
+	getrlimit(RLIMIT_NOFILE, &limit);
+	low = limit;
+	low.rlim_cur = ws_rig_open_fds() + OTHERS / 2;
+	setrlimit(RLIMIT_NOFILE, &low);
+	ws_rig_init(&rig);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (int i = 0; i < OTHERS; i++)
+		others[i] = dup(0);
+	unsigned before = ws_rig_open_fds();
+	cr_assert(!ws_rig_try(&rig));
+	cr_assert_eq(rig.refused, GH_UNAVAILABLE);
+	ws_rig_shut(&rig);
+	cr_assert_eq(ws_rig_open_fds(), before);
+	for (int i = 0; i < OTHERS; i++)
+		close(others[i]);
+	ws_rig_open(&rig);
+	ws_rig_done(&rig);
 }

@@ -34,7 +34,7 @@ static void inner_input_end(gh_engine *engine, uint64_t now_ms)
 static gh_bytes inner_output(gh_engine *engine)
 {
 	struct ws_inner *inner = inner_of(engine);
-	return (gh_bytes){inner->out.data + inner->out_at, inner->out.len - inner->out_at};
+	return (gh_bytes){inner->out.data ? inner->out.data + inner->out_at : NULL, inner->out.len - inner->out_at};
 }
 
 static void inner_output_done(gh_engine *engine, size_t len)
