@@ -47,7 +47,6 @@ uint64_t descriptors_ask(uint64_t wanted, uint64_t reserved)
 		return wanted;
 	uint64_t old = limit.rlim_cur;
 	limit.rlim_cur = descriptors_limit(wanted, reserved, limit.rlim_max);
-	uint64_t granted = descriptors_granted(
-		setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : old, reserved);
+	uint64_t granted = descriptors_granted(setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : old, reserved);
 	return granted < wanted ? granted : wanted;
 }

@@ -17,7 +17,7 @@ enum { HTTP1_UPGRADE_OFFERS_MAX = 16 };
 /* Borrowed from the request. */
 struct http1_upgrade {
 	gh_bytes key;
-	gh_bytes origin;                           /* empty = none was sent */
+	gh_bytes origin; /* empty = none was sent */
 	gh_bytes host;
 	gh_bytes offers[HTTP1_UPGRADE_OFFERS_MAX]; /* sub-protocols as the client spelled them, in its order */
 	size_t offer_count;                        /* at least one */
