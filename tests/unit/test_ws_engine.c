@@ -3,10 +3,12 @@
 #include "tests/unit/ws_rig.h"
 #include "transports/mqtt/mqtt.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <uv.h>
 
 SUITE(ws_engine);
 
@@ -221,6 +223,158 @@ Test(ws_engine, a_reader_that_is_slow_is_not_written_for)
 	ws_rig_done(&rig);
 }
 
+/* What there is to wait for in each: bring the rig there. */
+static void rest_idle(struct ws_rig *rig)
+{
+	(void)rig;
+}
+
+static void rest_backlog(struct ws_rig *rig)
+{
+	uint8_t *data = ws_test_stream(1000000);
+	rig->pair.reading = false;
+	ws_inner_say(rig->inner, data, 1000000);
+	free(data);
+	engine_pair_run(&rig->pair);
+	rig->pair.engine->ops->output(rig->pair.engine); /* as conn.c looks at what waits */
+}
+
+static void rest_pongs(struct ws_rig *rig)
+{
+	rig->pair.reading = false;
+	for (int i = 0; i < 2000; i++) /* more than the pair holds */
+		ws_rig_send(rig, WS_FIN | WS_PING, "payload", 7);
+}
+
+static void rest_held(struct ws_rig *rig)
+{
+	rig->inner->budget = 10;
+	ws_rig_send(rig, WS_FIN | WS_BINARY, "more than it takes", 18);
+}
+
+static void rest_closing(struct ws_rig *rig)
+{
+	rig->inner->finished = true;
+	rig->inner->wire->ops->wake(rig->inner->wire);
+	engine_pair_run(&rig->pair);
+}
+
+static void rest_closing_unread(struct ws_rig *rig)
+{
+	rest_backlog(rig);
+	rest_closing(rig);
+}
+
+static void rest_closed_unread(struct ws_rig *rig)
+{
+	rig->pair.reading = false;
+	ws_rig_send(rig, WS_FIN | WS_END, "\x03\xe8", 2);
+}
+
+static void rest_closed_behind_pongs(struct ws_rig *rig)
+{
+	rest_pongs(rig);
+	rest_closed_unread(rig);
+}
+
+static void rest_fault_unread(struct ws_rig *rig)
+{
+	rig->pair.reading = false;
+	ws_rig_send(rig, WS_FIN | WS_TEXT, "hi", 2);
+}
+
+static void rest_ended(struct ws_rig *rig)
+{
+	engine_pair_hang_up(&rig->pair);
+}
+
+Test(ws_engine, who_waits_does_not_turn_the_loop)
+{
+	static const struct {
+		const char *name;
+		void (*bring)(struct ws_rig *rig);
+	} rests[] = {
+		{"idle", rest_idle},
+		{"a slow reader", rest_backlog},
+		{"a slow reader of pongs", rest_pongs},
+		{"an engine that takes nothing", rest_held},
+		{"our Close is out", rest_closing},
+		{"our Close waits for a slow reader", rest_closing_unread},
+		{"both Closes, one unread", rest_closed_unread},
+		{"both Closes, one behind pongs", rest_closed_behind_pongs},
+		{"a fault, its Close unread", rest_fault_unread},
+		{"the end, and nothing said", rest_ended},
+	};
+	for (size_t i = 0; i < sizeof rests / sizeof *rests; i++) {
+		struct ws_rig rig;
+		ws_test_open(&rig);
+		rests[i].bring(&rig);
+		for (int turn = 0; turn < 20; turn++)
+			ws_rig_turn(&rig);
+		struct pollfd loop = {uv_backend_fd(loop_uv(rig.loop)), POLLIN, 0};
+		size_t woken = rig.pair.wake_count;
+		for (int turn = 0; turn < 10; turn++) {
+			cr_assert_eq(poll(&loop, 1, 0), 0, "%s", rests[i].name);
+			ws_rig_turn(&rig);
+			cr_assert_eq(rig.pair.wake_count, woken, "%s", rests[i].name);
+		}
+		ws_rig_done(&rig);
+	}
+}
+
+static void rest_closing_behind_pongs(struct ws_rig *rig)
+{
+	rest_pongs(rig);
+	rest_closing(rig);
+}
+
+static void rest_fault_behind_pongs(struct ws_rig *rig)
+{
+	rest_pongs(rig);
+	rest_fault_unread(rig);
+}
+
+/* All frames up to the Close; its code, 0 = there is none. */
+static unsigned ws_test_last_code(struct ws_rig *rig)
+{
+	struct ws_frame frame;
+	unsigned code = 0;
+	while (ws_rig_frame(rig, &frame)) {
+		cr_assert_eq(code, 0, "nothing follows a Close");
+		if (frame.first == (WS_FIN | WS_END))
+			code = (unsigned)(frame.payload.data[0] << 8 | frame.payload.data[1]);
+	}
+	return code;
+}
+
+Test(ws_engine, a_close_arrives_behind_what_waited_for_a_slow_reader)
+{
+	static const struct {
+		const char *name;
+		void (*bring)(struct ws_rig *rig);
+		unsigned code;
+	} closes[] = {
+		{"ours behind payload", rest_closing_unread, 1000},
+		{"ours behind pongs", rest_closing_behind_pongs, 1000},
+		{"the answer to the peer's", rest_closed_unread, 1000},
+		{"the answer to the peer's, behind pongs", rest_closed_behind_pongs, 1000},
+		{"that of a fault", rest_fault_unread, 1003},
+		{"that of a fault, behind pongs", rest_fault_behind_pongs, 1003},
+	};
+	for (size_t i = 0; i < sizeof closes / sizeof *closes; i++) {
+		struct ws_rig rig;
+		ws_test_open(&rig);
+		closes[i].bring(&rig);
+		rig.pair.reading = true;
+		engine_pair_turn(&rig.pair);
+		for (int turn = 0; turn < 300 && !rig.pair.finished; turn++)
+			ws_rig_turn(&rig);
+		unsigned code = ws_test_last_code(&rig);
+		cr_assert_eq(code, closes[i].code, "%s: %u", closes[i].name, code);
+		ws_rig_done(&rig);
+	}
+}
+
 /* ---- control frames ---- */
 
 static void ws_test_expect(struct ws_rig *rig, uint8_t first, const char *payload, const char *what)
@@ -230,6 +384,23 @@ static void ws_test_expect(struct ws_rig *rig, uint8_t first, const char *payloa
 	cr_assert_eq(frame.first, first, "%s: 0x%02x", what, frame.first);
 	cr_assert(text_equal(frame.payload, text_of(payload)), "%s: %.*s", what, (int)frame.payload.len,
 		(const char *)frame.payload.data);
+}
+
+Test(ws_engine, a_peer_that_reads_no_pongs_is_not_read_either_and_gets_them_all_in_the_end)
+{
+	enum { PINGS = 2000 };
+	struct ws_rig rig;
+	struct ws_frame frame;
+	int pongs = 0;
+	ws_test_open(&rig);
+	rest_pongs(&rig);
+	cr_assert_eq(rig.pair.held.len, (PINGS - rig.worker.limits.websocket_controls_max) * (6 + 7));
+	rig.pair.reading = true;
+	engine_pair_turn(&rig.pair);
+	for (; ws_rig_frame(&rig, &frame); pongs++)
+		cr_assert(frame.first == (WS_FIN | WS_PONG) && text_equal(frame.payload, text_of("payload")));
+	cr_assert_eq(pongs, PINGS, "%d", pongs);
+	ws_rig_done(&rig);
 }
 
 Test(ws_engine, every_ping_is_answered_in_order_with_its_own_payload)
@@ -255,7 +426,7 @@ Test(ws_engine, every_ping_is_answered_in_order_with_its_own_payload)
 	ws_rig_done(&rig);
 }
 
-Test(ws_engine, websocket_controls_max_lets_others_have_their_turn)
+Test(ws_engine, websocket_controls_max_are_served_before_their_answers_have_left)
 {
 	struct ws_rig rig;
 	struct buf frames = {0};
@@ -266,7 +437,11 @@ Test(ws_engine, websocket_controls_max_lets_others_have_their_turn)
 	gh_engine *engine = rig.pair.engine;
 	size_t taken = engine->ops->input(engine, frames.data, frames.len, rig.pair.now_ms);
 	cr_assert_eq(taken, 3 * 6);
+	cr_assert(!rig.pair.woken);
+	cr_assert_eq(engine->ops->input(engine, frames.data + taken, frames.len - taken, rig.pair.now_ms), 0);
+	cr_assert_eq(engine->ops->output(engine).len, 0, "there is no answer to a pong");
 	cr_assert(rig.pair.woken, "it asks for the rest");
+	cr_assert_eq(engine->ops->input(engine, frames.data + taken, frames.len - taken, rig.pair.now_ms), 3 * 6);
 	buf_done(&frames);
 	ws_rig_done(&rig);
 }

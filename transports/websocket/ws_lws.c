@@ -35,7 +35,9 @@ struct ws_engine {
 	uint64_t heard_ms; /* when the peer's last byte came */
 	uint64_t pong_at;  /* it must have said something by then; 0 = not pinged; the same below */
 	uint64_t close_at; /* the rest of the close must be over by then */
+	uint64_t controls; /* frames that were served and whose answers have not left */
 	bool woken;        /* the engine inside wants what is held */
+	bool crowded;      /* the wire has more control frames than are served now */
 	bool inner_ended;  /* it knows that no more comes */
 	bool input_over;
 	bool draining;
@@ -139,8 +141,8 @@ static void ws_offer_held(struct ws_engine *e)
 		ws_end_inner(e);
 }
 
-/* Takes a piece from the front; *controls counts the control frames in it. */
-static size_t ws_take(struct ws_engine *e, gh_bytes bytes, uint64_t *controls)
+/* Takes a piece from the front. */
+static size_t ws_take(struct ws_engine *e, gh_bytes bytes)
 {
 	size_t taken;
 	gh_bytes pass;
@@ -153,7 +155,7 @@ static size_t ws_take(struct ws_engine *e, gh_bytes bytes, uint64_t *controls)
 	web_socket_feed(e->socket, pass);
 	if (status == GH_OK) {
 		web_socket_settle(e->socket);
-		++*controls;
+		e->controls++;
 	} else if (status != GH_AGAIN) {
 		ws_fault(e, code, err.code);
 	}
@@ -167,16 +169,14 @@ static size_t ws_input(gh_engine *engine, const uint8_t *data, size_t len, uint6
 {
 	struct ws_engine *e = ws_of(engine);
 	size_t taken = 0;
-	uint64_t controls = 0;
 	e->now_ms = e->heard_ms = now_ms;
 	e->pong_at = 0;
 	ws_offer_held(e);
-	while (taken < len && e->held.len == 0 && !e->over && controls < ws_limits(e)->websocket_controls_max)
-		taken += ws_take(e, (gh_bytes){data + taken, len - taken}, &controls);
+	while (taken < len && e->held.len == 0 && !e->over && e->controls < ws_limits(e)->websocket_controls_max)
+		taken += ws_take(e, (gh_bytes){data + taken, len - taken});
 	if (e->over)
 		return len;
-	if (taken < len && e->held.len == 0)
-		e->wire->ops->wake(e->wire); /* after others had their turn */
+	e->crowded = taken < len && e->held.len == 0;
 	return taken;
 }
 
@@ -211,12 +211,24 @@ static bool ws_say(struct ws_engine *e)
 	return sent > 0;
 }
 
+/* All that the library has written has left. */
+static void ws_answered(struct ws_engine *e)
+{
+	e->controls = 0;
+	if (e->crowded)
+		e->wire->ops->wake(e->wire);
+	e->crowded = false;
+}
+
 static gh_bytes ws_output(gh_engine *engine)
 {
 	struct ws_engine *e = ws_of(engine);
 	while (e->out.len == 0 && buf_reserve(&e->out, WS_OUT_BYTES)) {
 		e->out.len = web_socket_take(e->socket, e->out.data, WS_OUT_BYTES);
-		if (e->out.len == 0 && !ws_say(e)) {
+		if (e->out.len > 0)
+			break;
+		ws_answered(e);
+		if (!ws_say(e)) {
 			buf_done(&e->out);
 			break;
 		}
