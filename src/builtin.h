@@ -15,6 +15,7 @@ struct builtin {
 	/* The transports of each kind of listener: NULL-terminated, the first for who selects no ALPN name, later ones
 	 * preferred to earlier ones by those who do. */
 	const gh_transport *const *mqtt;
+	const gh_transport *const *amqp;
 	const gh_transport *const *https;
 	/* Those a stream may become as a WebSocket, on the https listener; and what makes them one. */
 	const gh_transport *const *websocket;

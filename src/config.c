@@ -17,11 +17,12 @@ struct config *config_new(void)
 		return NULL;
 	config->log_level = LOG_INFO;
 	config->mqtt = (struct config_listener){.address = strdup("0.0.0.0"), .port = 8883, .served = true};
+	config->amqp = (struct config_listener){.address = strdup("0.0.0.0"), .port = 5671};
 	config->https = (struct config_listener){.address = strdup("0.0.0.0"), .port = 443};
 	config->embedded.level = GH_FSYNC;
 	config->disabled_status = GH_DISABLED;
 	limits_defaults(&config->limits);
-	if (!config->mqtt.address || !config->https.address) {
+	if (!config->mqtt.address || !config->amqp.address || !config->https.address) {
 		config_free(config);
 		return NULL;
 	}
@@ -41,6 +42,7 @@ void config_free(struct config *config)
 	free(config->tls.second_certificate_file);
 	free(config->tls.second_key_file);
 	free(config->mqtt.address);
+	free(config->amqp.address);
 	free(config->https.address);
 	for (size_t i = 0; i < CONFIG_ORIGINS_MAX; i++)
 		free(config->origins[i]);

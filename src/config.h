@@ -53,6 +53,7 @@ struct config {
 	enum log_level log_level;
 	struct config_tls tls;
 	struct config_listener mqtt;
+	struct config_listener amqp;  /* served when its key is there; so is the next */
 	struct config_listener https; /* served when its key is there */
 	char *origins[CONFIG_ORIGINS_MAX + 1]; /* pages that may open WebSockets, then NULL; none = all */
 	enum config_backend backend;

@@ -119,6 +119,11 @@ static const struct schema_key schema_mqtt[] = {
 	{.name = "port", .kind = SCHEMA_NUMBER, .offset = AT(mqtt.port), .max = UINT16_MAX},
 	{.name = NULL},
 };
+static const struct schema_key schema_amqp[] = {
+	{.name = "address", .kind = SCHEMA_TEXT, .offset = AT(amqp.address), .check = schema_check_address},
+	{.name = "port", .kind = SCHEMA_NUMBER, .offset = AT(amqp.port), .max = UINT16_MAX},
+	{.name = NULL},
+};
 static const struct schema_key schema_https[] = {
 	{.name = "address", .kind = SCHEMA_TEXT, .offset = AT(https.address), .check = schema_check_address},
 	{.name = "port", .kind = SCHEMA_NUMBER, .offset = AT(https.port), .max = UINT16_MAX},
@@ -132,6 +137,7 @@ static const struct schema_key schema_https[] = {
 };
 static const struct schema_key schema_listeners[] = {
 	{.name = "mqtt", .kind = SCHEMA_MAP, .keys = schema_mqtt},
+	{.name = "amqp", .kind = SCHEMA_MAP, .keys = schema_amqp, .given = AT(amqp.served)},
 	{.name = "https", .kind = SCHEMA_MAP, .keys = schema_https, .given = AT(https.served)},
 	{.name = NULL},
 };

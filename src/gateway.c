@@ -23,7 +23,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { GATEWAY_GROUPS_MAX = 4, STORE_DRAIN_MS_MAX = 10000, WHERE_BYTES = INET6_ADDRSTRLEN + 16 };
+enum { GATEWAY_GROUPS_MAX = 6, STORE_DRAIN_MS_MAX = 10000, WHERE_BYTES = INET6_ADDRSTRLEN + 16 };
 
 struct gateway {
 	const struct config *config;
@@ -37,7 +37,7 @@ struct gateway {
 	size_t group_count;
 	struct descriptors descriptors;
 	struct web_rules web_rules;
-	struct listener_group *mqtt, *https; /* the first of each kind among them; NULL = not served */
+	struct listener_group *mqtt, *amqp, *https; /* the first of each kind among them; NULL = not served */
 	struct loop *loop;
 	struct manage_gateway manage_gateway;
 	struct manage manage;
@@ -61,9 +61,10 @@ static uint64_t gateway_addresses(const struct config_listener *listener)
 static void gateway_ask_descriptors(struct gateway *g)
 {
 	const struct config *config = g->config;
-	uint64_t wanted = config->limits.connections_max *
-			  (gateway_addresses(&config->mqtt) * DESCRIPTORS_PER_STREAM +
-				  gateway_addresses(&config->https) * (DESCRIPTORS_PER_STREAM + DESCRIPTORS_PER_PAIR));
+	uint64_t wanted =
+		config->limits.connections_max *
+		((gateway_addresses(&config->mqtt) + gateway_addresses(&config->amqp)) * DESCRIPTORS_PER_STREAM +
+			gateway_addresses(&config->https) * (DESCRIPTORS_PER_STREAM + DESCRIPTORS_PER_PAIR));
 	uint64_t granted = descriptors_ask(wanted, config->limits.descriptors_reserved_min);
 	descriptors_init(&g->descriptors, granted);
 	if (granted < wanted)
@@ -244,6 +245,7 @@ static gh_status gateway_listen(struct gateway *g, gh_error *ret_err)
 		struct listener_group **first;
 	} kinds[] = {
 		{"mqtt", builtin.mqtt, NULL, &g->config->mqtt, &g->mqtt},
+		{"amqp", builtin.amqp, NULL, &g->config->amqp, &g->amqp},
 		{"https", builtin.https, &g->web_rules, &g->config->https, &g->https},
 	};
 	g->web_rules = (struct web_rules){
@@ -329,6 +331,11 @@ uint16_t gateway_mqtt_port(const struct gateway *g)
 	return g->mqtt ? listener_group_port(g->mqtt) : 0;
 }
 
+uint16_t gateway_amqp_port(const struct gateway *g)
+{
+	return g->amqp ? listener_group_port(g->amqp) : 0;
+}
+
 uint16_t gateway_https_port(const struct gateway *g)
 {
 	return g->https ? listener_group_port(g->https) : 0;
@@ -346,9 +353,10 @@ static const char *gateway_where(const struct config_listener *listener, uint16_
 
 static void gateway_say_listening(const struct gateway *g)
 {
-	char mqtt[WHERE_BYTES], https[WHERE_BYTES];
-	log_event(g->log, LOG_INFO, "listening", "mqtt=%s https=%s workers=%zu level=%s dir=%s",
+	char mqtt[WHERE_BYTES], amqp[WHERE_BYTES], https[WHERE_BYTES];
+	log_event(g->log, LOG_INFO, "listening", "mqtt=%s amqp=%s https=%s workers=%zu level=%s dir=%s",
 		gateway_where(&g->config->mqtt, gateway_mqtt_port(g), mqtt),
+		gateway_where(&g->config->amqp, gateway_amqp_port(g), amqp),
 		gateway_where(&g->config->https, gateway_https_port(g), https), g->worker_count,
 		gh_durability_name(builtin.backend->level(g->backend)), LOG_TEXT(text_of(g->directory)));
 }

@@ -22,6 +22,7 @@ const struct registry *gateway_registry(const struct gateway *gateway);
 gh_status gateway_start(struct gateway *gateway, gh_error *ret_err);
 /* After start; 0 = not served. */
 uint16_t gateway_mqtt_port(const struct gateway *gateway);
+uint16_t gateway_amqp_port(const struct gateway *gateway);
 uint16_t gateway_https_port(const struct gateway *gateway);
 
 /* Serves the admin socket until SIGTERM or SIGINT, then drains.  GH_OK: everything accepted was answered and stored. */

@@ -22,12 +22,12 @@
 
 #define DEV_DEVICE_ID "dev1"
 #define DEV_POLICY "iothubowner"
-enum { DEV_MQTT_PORT = 8883, DEV_HTTPS_PORT = 443, HOST_NAME_BYTES_MAX = 253 };
+enum { DEV_MQTT_PORT = 8883, DEV_AMQP_PORT = 5671, DEV_HTTPS_PORT = 443, HOST_NAME_BYTES_MAX = 253 };
 
 struct dev_options {
 	const char *directory; /* NULL = the default */
 	const char *host;
-	uint64_t mqtt_port, https_port;
+	uint64_t mqtt_port, amqp_port, https_port;
 	bool not_yet; /* a port of a protocol that is not served yet was asked for */
 	bool json;
 	bool accept_loss;
@@ -35,7 +35,7 @@ struct dev_options {
 
 static int dev_parse(int argc, char **argv, struct dev_options *o)
 {
-	uint64_t amqp = UINT64_MAX, admin = UINT64_MAX;
+	uint64_t admin = UINT64_MAX;
 	const struct options_row rows[] = {
 		{.name = "--dir",
 			.text = &o->directory,
@@ -55,9 +55,9 @@ static int dev_parse(int argc, char **argv, struct dev_options *o)
 			.value = "N",
 			.help = "HTTPS; default 443, 0 picks a free one"},
 		{.name = "--amqp-port",
-			.number = &amqp,
+			.number = &o->amqp_port,
 			.value = "N",
-			.help = "taken; AMQP comes with a later version"},
+			.help = "AMQP 1.0 over TLS; default 5671, 0 picks a free one"},
 		{.name = "--admin-port", .number = &admin, .value = "N", .help = "taken; comes with a later version"},
 		{.name = "--accept-loss",
 			.flag = &o->accept_loss,
@@ -76,11 +76,15 @@ static int dev_parse(int argc, char **argv, struct dev_options *o)
 		return options_wrong(&options, "--mqtt-port is 0 to 65535");
 	if (o->https_port > UINT16_MAX)
 		return options_wrong(&options, "--https-port is 0 to 65535");
+	if (o->amqp_port > UINT16_MAX)
+		return options_wrong(&options, "--amqp-port is 0 to 65535");
 	if (o->https_port == o->mqtt_port && o->mqtt_port != 0)
 		return options_wrong(&options, "--mqtt-port and --https-port are the same");
+	if (o->amqp_port != 0 && (o->amqp_port == o->mqtt_port || o->amqp_port == o->https_port))
+		return options_wrong(&options, "--amqp-port is that of another protocol");
 	if (!*o->host || strlen(o->host) > HOST_NAME_BYTES_MAX)
 		return options_wrong(&options, "--host has 1 to %d characters", HOST_NAME_BYTES_MAX);
-	o->not_yet = amqp != UINT64_MAX || admin != UINT64_MAX;
+	o->not_yet = admin != UINT64_MAX;
 	return OPTIONS_GO;
 }
 
@@ -111,6 +115,7 @@ static struct config *dev_config(const struct dev_options *options, const char *
 	config->tls.certificate_file = dev_path(directory, "server.pem");
 	config->tls.key_file = dev_path(directory, "server.key");
 	dev_listen(&config->mqtt, options->mqtt_port);
+	dev_listen(&config->amqp, options->amqp_port);
 	dev_listen(&config->https, options->https_port);
 	return config;
 }
@@ -137,10 +142,10 @@ static json_t *dev_facts(const struct dev_options *options, const char *director
 	const json_t *device, const json_t *policy)
 {
 	const json_t *pair = json_object_get(json_object_get(device, "authentication"), "symmetricKey");
-	return json_pack("{s:s, s:i, s:i, s:s+, s:i, s:s, s:s, s:s+++, s:s+++}", "hostName", options->host, "mqttPort",
-		(int)gateway_mqtt_port(gateway), "httpsPort", (int)gateway_https_port(gateway), "caFile", directory,
-		"/ca.pem", "pid", (int)getpid(), "dataDir", directory, "deviceId", DEV_DEVICE_ID,
-		"deviceConnectionString", "HostName=", options->host,
+	return json_pack("{s:s, s:i, s:i, s:i, s:s+, s:i, s:s, s:s, s:s+++, s:s+++}", "hostName", options->host,
+		"mqttPort", (int)gateway_mqtt_port(gateway), "amqpPort", (int)gateway_amqp_port(gateway), "httpsPort",
+		(int)gateway_https_port(gateway), "caFile", directory, "/ca.pem", "pid", (int)getpid(), "dataDir",
+		directory, "deviceId", DEV_DEVICE_ID, "deviceConnectionString", "HostName=", options->host,
 		";DeviceId=" DEV_DEVICE_ID ";SharedAccessKey=", dev_key(pair), "serviceConnectionString",
 		"HostName=", options->host, ";SharedAccessKeyName=" DEV_POLICY ";SharedAccessKey=", dev_key(policy));
 }
@@ -162,16 +167,16 @@ static void dev_say(const struct dev_options *options, const json_t *facts)
 		putchar('\n');
 	} else {
 		long long port = dev_number(facts, "mqttPort");
-		printf("Gatehouse is ready: MQTT over TLS on %s:%lld, HTTPS on %s:%lld, data in %s\n"
+		printf("Gatehouse is ready: MQTT over TLS on %s:%lld, AMQP on %s:%lld, HTTPS on %s:%lld, data in %s\n"
 		       "  device      %s\n"
 		       "  connection  %s\n"
 		       "  service     %s\n"
 		       "  CA          %s\n"
 		       "What it receives: gatehouse tail --dir %s\n",
-			options->host, port, options->host, dev_number(facts, "httpsPort"), dev_fact(facts, "dataDir"),
-			dev_fact(facts, "deviceId"), dev_fact(facts, "deviceConnectionString"),
-			dev_fact(facts, "serviceConnectionString"), dev_fact(facts, "caFile"),
-			dev_fact(facts, "dataDir"));
+			options->host, port, options->host, dev_number(facts, "amqpPort"), options->host,
+			dev_number(facts, "httpsPort"), dev_fact(facts, "dataDir"), dev_fact(facts, "deviceId"),
+			dev_fact(facts, "deviceConnectionString"), dev_fact(facts, "serviceConnectionString"),
+			dev_fact(facts, "caFile"), dev_fact(facts, "dataDir"));
 		if (port != DEV_MQTT_PORT)
 			printf("Clients that cannot be told a port: GatewayHostName=%s:%lld in the connection string\n",
 				options->host, port);
@@ -227,7 +232,10 @@ static gh_status dev_run(const struct dev_options *options, const struct log *lo
 
 int cli_dev(int argc, char **argv)
 {
-	struct dev_options options = {.host = "localhost", .mqtt_port = DEV_MQTT_PORT, .https_port = DEV_HTTPS_PORT};
+	struct dev_options options = {.host = "localhost",
+		.mqtt_port = DEV_MQTT_PORT,
+		.amqp_port = DEV_AMQP_PORT,
+		.https_port = DEV_HTTPS_PORT};
 	struct log log = {LOG_INFO, loop_wall_ms, log_write_fd, (void *)(intptr_t)STDERR_FILENO};
 	int code = dev_parse(argc, argv, &options);
 	if (code != OPTIONS_GO)
