@@ -64,7 +64,8 @@ promise('dev without --json says the same to a person', async (t) => {
   const dir = path.join(temporaryFolder(t), 'data');
   const first = await Gateway.start(t, { dir });
   await first.daemon.kill();
-  const ports = ['--mqtt-port', String(first.port), '--https-port', String(first.httpsPort)];
+  const ports = ['--mqtt-port', String(first.port), '--amqp-port', String(first.amqpPort), '--https-port',
+    String(first.httpsPort)];
   const daemon = new Daemon(['dev', '--dir', dir, ...ports]);
   defer(t, () => daemon.kill('SIGKILL'));
   await within(daemon.firstLine, 'what dev says');

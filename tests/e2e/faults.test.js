@@ -74,16 +74,16 @@ promise('a taken port is refused with one clear line', async (t) => {
   defer(t, () => server.close());
   const { port } = server.address();
   await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(port),
-    '--https-port', '0', '--json'], new RegExp(`${port}: already in use.*--mqtt-port`));
-  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', '0', '--https-port',
+    '--amqp-port', '0', '--https-port', '0', '--json'], new RegExp(`${port}: already in use.*--mqtt-port`));
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', '0', '--amqp-port', '0', '--https-port',
     String(port), '--json'], new RegExp(`${port}: already in use.*--https-port`));
 });
 
 promise('a second gateway on the same port is refused although both would share it', async (t) => {
   const gateway = await Gateway.start(t);
   await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', String(gateway.port),
-    '--https-port', '0', '--json'], new RegExp(String(gateway.port)));
-  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', '0', '--https-port',
+    '--amqp-port', '0', '--https-port', '0', '--json'], new RegExp(String(gateway.port)));
+  await refusesToStart(t, ['dev', '--dir', path.join(temporaryFolder(t), 'd'), '--mqtt-port', '0', '--amqp-port', '0', '--https-port',
     String(gateway.httpsPort), '--json'], new RegExp(String(gateway.httpsPort)));
   assert.equal((await gateway.run('health')).code, 0);
 });
@@ -91,7 +91,7 @@ promise('a second gateway on the same port is refused although both would share 
 promise('a second gateway on the same folder is refused, and the first goes on', async (t) => {
   const gateway = await Gateway.start(t);
   const device = await gateway.addDevice('first');
-  await refusesToStart(t, ['dev', '--dir', gateway.dir, '--mqtt-port', '0', '--https-port', '0', '--json'], /\S/);
+  await refusesToStart(t, ['dev', '--dir', gateway.dir, '--mqtt-port', '0', '--amqp-port', '0', '--https-port', '0', '--json'], /\S/);
   const client = await MqttClient.connect(device);
   assert.ok(await client.publish(device.topic, 'still here'));
 });
@@ -126,14 +126,14 @@ promise('a missing certificate and a key that does not fit are refused by name',
 promise('a folder that cannot be made is refused by name', async (t) => {
   const file = path.join(temporaryFolder(t), 'a-file');
   fs.writeFileSync(file, '');
-  await refusesToStart(t, ['dev', '--dir', path.join(file, 'data'), '--mqtt-port', '0', '--https-port', '0', '--json'],
+  await refusesToStart(t, ['dev', '--dir', path.join(file, 'data'), '--mqtt-port', '0', '--amqp-port', '0', '--https-port', '0', '--json'],
     /a-file/);
 });
 
 promise('a folder where nothing can be written is refused by name, for root too', async (t) => {
   const dir = path.join(temporaryFolder(t), 'data');
   fs.mkdirSync(dir, { mode: 0o700 });
-  await refusesToStart(t, ['dev', '--dir', dir, '--mqtt-port', '0', '--https-port', '0', '--json'],
+  await refusesToStart(t, ['dev', '--dir', dir, '--mqtt-port', '0', '--amqp-port', '0', '--https-port', '0', '--json'],
     /data.*([Pp]ermission|denied)/,
     { env: failing(dir, 'open:EACCES:1:1000000') });
 });
@@ -216,7 +216,7 @@ promise('serve listens for HTTPS when its configuration says so, and only then',
   assert.match(await without.daemon.said(' listening '), / https=off /);
   const httpsPort = await freePort();
   const both = await serve(t, { httpsPort });
-  assert.match(await both.daemon.said(' listening '), new RegExp(` mqtt=127.0.0.1:${both.port} https=127.0.0.1:${httpsPort} `));
+  assert.match(await both.daemon.said(' listening '), new RegExp(` mqtt=127.0.0.1:${both.port} amqp=off https=127.0.0.1:${httpsPort} `));
   assert.equal(await selected(both, httpsPort, ['http/1.1']), 'http/1.1');
 });
 

@@ -116,16 +116,18 @@ class Daemon {
 
 /** `gatehouse dev --json` in a folder, and the management commands over that folder. */
 class Gateway {
-  static async start(t, { dir = path.join(temporaryFolder(t), 'data'), args = [], port = 0, httpsPort = 0, ...options } = {}) {
+  static async start(t, { dir = path.join(temporaryFolder(t), 'data'), args = [], port = 0, amqpPort = 0, httpsPort = 0,
+    ...options } = {}) {
     const gateway = new Gateway();
     gateway.dir = dir;
-    gateway.daemon = new Daemon(['dev', '--dir', dir, '--mqtt-port', String(port), '--https-port', String(httpsPort),
-      '--json', ...args], options);
+    gateway.daemon = new Daemon(['dev', '--dir', dir, '--mqtt-port', String(port), '--amqp-port', String(amqpPort),
+      '--https-port', String(httpsPort), '--json', ...args], options);
     defer(t, () => gateway.daemon.kill('SIGKILL'));
     const line = await within(gateway.daemon.firstLine, 'the line of dev --json');
     assert.ok(line, `gatehouse dev ended at once: ${gateway.daemon.stderr}`);
     gateway.info = JSON.parse(line);
     gateway.port = gateway.info.mqttPort;
+    gateway.amqpPort = gateway.info.amqpPort;
     gateway.httpsPort = gateway.info.httpsPort;
     gateway.host = gateway.info.hostName;
     gateway.ca = fs.readFileSync(gateway.info.caFile);

@@ -24,16 +24,17 @@ async function certificate(folder) {
   return files;
 }
 
-/** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. Without httpsPort it
- *  has no HTTPS listener. */
-async function configuration(t, { port = 0, httpsPort, origins = [], tlsFiles, more = [] } = {}) {
+/** Writes gatehouse.yaml into a folder with its own certificate; `more` are lines at the top level. Without amqpPort it has
+ *  no AMQP listener, without httpsPort none for HTTPS. */
+async function configuration(t, { port = 0, amqpPort, httpsPort, origins = [], tlsFiles, more = [] } = {}) {
+  const amqp = `  amqp: {address: 127.0.0.1, port: ${amqpPort}}`;
   const https = `  https: {address: 127.0.0.1, port: ${httpsPort}, origins: ${JSON.stringify(origins)}}`;
   const folder = temporaryFolder(t);
   const files = tlsFiles ?? await certificate(folder);
   const file = path.join(folder, 'gatehouse.yaml');
   fs.writeFileSync(file, ['hostName: localhost', 'dataDir: data', 'tls:', `  certificateFile: ${files.certificateFile}`,
     `  keyFile: ${files.keyFile}`, 'listeners:', '  mqtt:', '    address: 127.0.0.1', `    port: ${port}`,
-    ...(httpsPort === undefined ? [] : [https]), ...more, ''].join('\n'));
+    ...(amqpPort === undefined ? [] : [amqp]), ...(httpsPort === undefined ? [] : [https]), ...more, ''].join('\n'));
   return { file, folder, ca: files.certificateFile };
 }
 
@@ -66,6 +67,7 @@ class Served extends Gateway {
 async function serve(t, { prepare, devices = ['dev'], ...options } = {}) {
   const gateway = new Served();
   gateway.port = await freePort();
+  gateway.amqpPort = options.amqpPort;
   gateway.httpsPort = options.httpsPort;
   gateway.host = 'localhost';
   const { file, folder, ca } = await configuration(t, { port: gateway.port, ...options });
@@ -75,7 +77,7 @@ async function serve(t, { prepare, devices = ['dev'], ...options } = {}) {
   assert.equal(imported.code, 0, imported.stderr);
   gateway.daemon = new Daemon(['serve', '-c', file], prepare?.(folder));
   defer(t, () => gateway.daemon.kill('SIGKILL'));
-  for (const port of [gateway.port, gateway.httpsPort ?? []].flat())
+  for (const port of [gateway.port, gateway.amqpPort ?? [], gateway.httpsPort ?? []].flat())
     await within(listening(port, gateway.daemon), 'serve listens');
   return gateway;
 }

@@ -435,6 +435,6 @@ promise('threat_42 nothing a device sends makes the gateway open a connection', 
     for (const line of fs.readFileSync(`/proc/net/${family}`, 'utf8').trim().split('\n').slice(1)) {
       const [, local, , , , , , , , inode] = line.trim().split(/\s+/);
       const port = parseInt(local.split(':').at(-1), 16);
-      if (held.has(inode)) assert.ok([gateway.port, gateway.httpsPort].includes(port), `${family} ${line}`);
+      if (held.has(inode)) assert.ok([gateway.port, gateway.amqpPort, gateway.httpsPort].includes(port), `${family} ${line}`);
     }
 });
