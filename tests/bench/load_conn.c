@@ -14,6 +14,8 @@
 
 enum { MQTT_CONNECT = 0x10, MQTT_CONNACK = 0x20, MQTT_PUBLISH_QOS1 = 0x32, MQTT_DUP = 0x08, MQTT_PUBACK = 0x40 };
 
+enum { LOAD_BODY_DIGITS_AT = 7 };
+
 /* ---- packets, prepared once ---- */
 
 /* Replaces {n}, {id} and {seq} (ten digits, patched later; *ret_digits says where). */
@@ -38,14 +40,25 @@ static void load_expand(struct buf *out, const char *pattern, const struct load_
 	}
 }
 
+/* Of MQTT, after what was put since `at`, two bytes behind its length. */
+static void load_close_string(struct buf *out, size_t at)
+{
+	size_t len = out->len - at;
+	out->data[at - 2] = (uint8_t)(len >> 8);
+	out->data[at - 1] = (uint8_t)len;
+}
+
+static size_t load_open_string(struct buf *out)
+{
+	buf_put_u16(out, 0);
+	return out->len;
+}
+
 static void load_put_expanded(struct buf *out, const char *pattern, const struct load_conn *c, size_t *ret_digits)
 {
-	size_t length_at = out->len;
-	buf_put_u16(out, 0);
+	size_t at = load_open_string(out);
 	load_expand(out, pattern, c, ret_digits);
-	size_t len = out->len - length_at - 2;
-	out->data[length_at] = (uint8_t)(len >> 8);
-	out->data[length_at + 1] = (uint8_t)len;
+	load_close_string(out, at);
 }
 
 static void load_put_length(struct buf *out, size_t len)
@@ -84,12 +97,20 @@ static bool load_put_token(struct buf *out, const struct load_conn *c)
 		text_base64_encode(mac, sizeof mac, base64);
 		text_percent_encode(text_of(base64), sig);
 		int len = snprintf(token, sizeof token, "SharedAccessSignature sr=%s&sig=%s&se=%s", sr, sig, se);
-		buf_put_u16(out, (uint16_t)len);
 		buf_append(out, token, (size_t)len);
 	}
 	buf_done(&resource);
 	buf_done(&signed_text);
 	return ok;
+}
+
+static bool load_put_password(struct buf *out, const struct load_conn *c)
+{
+	size_t ignored;
+	if (c->options->device_key)
+		return load_put_token(out, c);
+	load_expand(out, c->options->password, c, &ignored);
+	return true;
 }
 
 static bool load_prepare_connect(struct load_conn *c)
@@ -105,10 +126,11 @@ static bool load_prepare_connect(struct load_conn *c)
 	if (o->user)
 		load_put_expanded(&body, o->user, c, &ignored);
 	bool ok = true;
-	if (o->device_key)
-		ok = load_put_token(&body, c);
-	else if (o->password)
-		load_put_expanded(&body, o->password, c, &ignored);
+	if (password) {
+		size_t at = load_open_string(&body);
+		ok = load_put_password(&body, c);
+		load_close_string(&body, at);
+	}
 	buf_put_u8(&c->connect, MQTT_CONNECT);
 	load_put_length(&c->connect, body.len);
 	buf_append(&c->connect, body.data, body.len);
@@ -116,20 +138,26 @@ static bool load_prepare_connect(struct load_conn *c)
 	return ok && !c->connect.failed;
 }
 
-/* The body is "<connection> <seq> " and then filler up to the size asked for. */
+/* "<connection> <seq> " and then filler up to the size asked for. */
+static void load_put_body(struct buf *out, const struct load_conn *c)
+{
+	char head[32];
+	size_t at = out->len;
+	int head_len = snprintf(head, sizeof head, "%06u 0000000000 ", c->n);
+	buf_append(out, head, (size_t)head_len);
+	while (out->len - at < c->options->size)
+		buf_put_u8(out, (uint8_t)('a' + out->len % 26));
+}
+
 static bool load_prepare_publish(struct load_conn *c)
 {
 	struct buf rest = {0};
-	char head[32];
 	size_t digits = 0, body_at;
 	load_put_expanded(&rest, c->options->topic, c, &digits);
 	size_t id_at = rest.len;
 	buf_put_u16(&rest, 0);
 	body_at = rest.len;
-	int head_len = snprintf(head, sizeof head, "%06u 0000000000 ", c->n);
-	buf_append(&rest, head, (size_t)head_len);
-	while (rest.len - body_at < c->options->size)
-		buf_put_u8(&rest, (uint8_t)('a' + rest.len % 26));
+	load_put_body(&rest, c);
 
 	buf_put_u8(&c->publish, MQTT_PUBLISH_QOS1);
 	load_put_length(&c->publish, rest.len);
@@ -137,16 +165,37 @@ static bool load_prepare_publish(struct load_conn *c)
 	buf_append(&c->publish, rest.data, rest.len);
 	c->packet_id_at = shift + id_at;
 	c->topic_digits_at = digits ? shift + digits : 0;
-	c->body_digits_at = shift + body_at + 7;
+	c->body_digits_at = shift + body_at + LOAD_BODY_DIGITS_AT;
 	buf_done(&rest);
 	return !c->publish.failed;
+}
+
+static bool load_prepare_amqp(struct load_conn *c)
+{
+	struct buf user = {0}, password = {0}, address = {0}, body = {0};
+	size_t ignored;
+	load_expand(&user, c->options->user, c, &ignored);
+	bool ok = load_put_password(&password, c);
+	load_expand(&address, c->options->topic, c, &ignored);
+	load_put_body(&body, c);
+	const struct load_amqp_words words = {
+		buf_bytes(&user), buf_bytes(&password), buf_bytes(&address), buf_bytes(&body), LOAD_BODY_DIGITS_AT};
+	ok = ok && load_amqp_init(&c->amqp, &words);
+	buf_done(&user);
+	buf_done(&password);
+	buf_done(&address);
+	buf_done(&body);
+	return ok;
 }
 
 bool load_conn_init(struct load_conn *c, const struct load_options *options, unsigned n)
 {
 	*c = (struct load_conn){.options = options, .n = n, .fd = -1};
 	c->sent_us = calloc(options->window, sizeof *c->sent_us);
-	return c->sent_us && load_prepare_connect(c) && load_prepare_publish(c);
+	c->settled = calloc(options->window, sizeof *c->settled);
+	if (!c->sent_us || !c->settled)
+		return false;
+	return options->amqp ? load_prepare_amqp(c) : load_prepare_connect(c) && load_prepare_publish(c);
 }
 
 void load_conn_done(struct load_conn *c)
@@ -157,7 +206,9 @@ void load_conn_done(struct load_conn *c)
 	buf_done(&c->out);
 	buf_done(&c->batch);
 	load_websocket_done(&c->websocket);
+	load_amqp_done(&c->amqp);
 	free(c->sent_us);
+	free(c->settled);
 }
 
 /* ---- the socket ---- */
@@ -291,10 +342,13 @@ enum load_event load_conn_flush(struct load_conn *c)
 	return LOAD_NOTHING;
 }
 
-static void load_begin_mqtt(struct load_conn *c)
+static void load_begin_protocol(struct load_conn *c)
 {
 	c->state = CONN_CONNACK;
-	load_put(c, c->connect.data, c->connect.len);
+	if (c->options->amqp)
+		load_amqp_start(&c->amqp, &c->out);
+	else
+		load_put(c, c->connect.data, c->connect.len);
 }
 
 /* TLS is up: what a client says first. */
@@ -302,7 +356,7 @@ static enum load_event load_begin(struct load_conn *c)
 {
 	const struct load_options *o = c->options;
 	if (!o->websocket) {
-		load_begin_mqtt(c);
+		load_begin_protocol(c);
 	} else {
 		c->state = CONN_UPGRADE;
 		uint16_t port = ntohs(o->address.sin_port);
@@ -326,10 +380,12 @@ static enum load_event load_handshake(struct load_conn *c)
 	return n == 1 ? load_begin(c) : load_blocked(c, n, "handshake");
 }
 
-/* ---- MQTT ---- */
+/* ---- messages ---- */
 
 bool load_conn_has_room(const struct load_conn *c)
 {
+	if (c->options->amqp && !load_amqp_has_room(&c->amqp, (uint32_t)c->next_seq))
+		return false;
 	return c->state == CONN_READY && c->next_seq - c->acked_seq < c->options->window;
 }
 
@@ -358,9 +414,22 @@ static void load_queue(struct load_conn *c, uint64_t seq, uint64_t stamp_us, boo
 	load_put(c, p, c->publish.len);
 }
 
+static void load_queue_transfer(struct load_conn *c, uint64_t seq, uint64_t stamp_us)
+{
+	uint8_t digits[LOAD_DIGITS];
+	load_digits(digits, seq);
+	gh_bytes transfer = load_amqp_transfer(&c->amqp, (uint32_t)seq, digits);
+	c->sent_us[seq % c->options->window] = stamp_us;
+	c->settled[seq % c->options->window] = false;
+	load_put(c, transfer.data, transfer.len);
+}
+
 void load_conn_publish(struct load_conn *c, uint64_t stamp_us)
 {
-	load_queue(c, c->next_seq++, stamp_us, false);
+	if (c->options->amqp)
+		load_queue_transfer(c, c->next_seq++, stamp_us);
+	else
+		load_queue(c, c->next_seq++, stamp_us, false);
 }
 
 void load_conn_republish(struct load_conn *c, uint64_t now_us)
@@ -372,7 +441,10 @@ void load_conn_republish(struct load_conn *c, uint64_t now_us)
 enum load_event load_conn_leave(struct load_conn *c)
 {
 	c->state = CONN_LEAVING;
-	load_put(c, "\xe0\0", 2);
+	if (c->options->amqp)
+		load_amqp_close(&c->amqp, &c->out);
+	else
+		load_put(c, "\xe0\0", 2);
 	return load_conn_flush(c);
 }
 
@@ -393,6 +465,8 @@ enum load_event load_conn_vanish(struct load_conn *c)
 	load_conn_close(c);
 	return LOAD_VANISHED;
 }
+
+/* ---- answers ---- */
 
 /* One whole packet of two or four bytes. */
 static enum load_event load_take(struct load_conn *c, const uint8_t *packet)
@@ -418,12 +492,16 @@ static enum load_event load_take(struct load_conn *c, const uint8_t *packet)
 	return LOAD_ACKED;
 }
 
+/* That a connection is up is not to be lost behind what came after it. */
+static enum load_event load_found(enum load_event before, enum load_event event)
+{
+	return event == LOAD_LOST || (event != LOAD_NOTHING && before != LOAD_CONNECTED) ? event : before;
+}
+
 /* All answers are four bytes long, so a packet is whole when in[] is full. */
-static enum load_event load_feed(struct load_conn *c, gh_bytes bytes)
+static enum load_event load_feed_mqtt(struct load_conn *c, gh_bytes bytes)
 {
 	enum load_event found = LOAD_NOTHING;
-	if (c->state == CONN_LEAVING)
-		return found;
 	for (size_t i = 0; i < bytes.len; i++) {
 		c->in[c->in_len++] = bytes.data[i];
 		if (c->in_len < sizeof c->in)
@@ -432,9 +510,58 @@ static enum load_event load_feed(struct load_conn *c, gh_bytes bytes)
 		enum load_event event = load_take(c, c->in);
 		if (event == LOAD_LOST)
 			return event;
-		found = event;
+		found = load_found(found, event);
 	}
 	return found;
+}
+
+/* Deliveries may be settled in any order; one is acknowledged when all before it are. */
+static enum load_event load_accepted(struct load_conn *c, struct load_amqp_range range)
+{
+	unsigned window = c->options->window;
+	uint64_t from = c->acked_seq + (uint32_t)(range.first - (uint32_t)c->acked_seq);
+	uint64_t end = from + (uint32_t)(range.last - range.first) + 1;
+	if (end > c->next_seq)
+		return load_lost(c, "AMQP", "a disposition of what was not sent, or twice");
+	for (uint64_t seq = from; seq < end; seq++)
+		c->settled[seq % window] = true;
+	for (; c->acked_seq < c->next_seq && c->settled[c->acked_seq % window]; c->acked_seq++)
+		;
+	return LOAD_ACKED;
+}
+
+static enum load_event load_take_amqp(struct load_conn *c, gh_bytes *bytes)
+{
+	struct load_amqp_range range;
+	switch (load_amqp_next(&c->amqp, bytes, &c->out, &range)) {
+	case LOAD_AMQP_MORE:
+		return LOAD_NOTHING;
+	case LOAD_AMQP_UP:
+		c->state = CONN_READY;
+		return LOAD_CONNECTED;
+	case LOAD_AMQP_ROOM:
+		return LOAD_ACKED;
+	case LOAD_AMQP_ACCEPTED:
+		return load_accepted(c, range);
+	case LOAD_AMQP_FAULT:
+		break;
+	}
+	return load_lost(c, "AMQP", c->amqp.fault);
+}
+
+static enum load_event load_feed_amqp(struct load_conn *c, gh_bytes bytes)
+{
+	enum load_event found = LOAD_NOTHING;
+	while (bytes.len > 0 && found != LOAD_LOST)
+		found = load_found(found, load_take_amqp(c, &bytes));
+	return found;
+}
+
+static enum load_event load_feed(struct load_conn *c, gh_bytes bytes)
+{
+	if (c->state == CONN_LEAVING)
+		return LOAD_NOTHING;
+	return c->options->amqp ? load_feed_amqp(c, bytes) : load_feed_mqtt(c, bytes);
 }
 
 static enum load_event load_unframe(struct load_conn *c, gh_bytes bytes)
@@ -447,7 +574,7 @@ static enum load_event load_unframe(struct load_conn *c, gh_bytes bytes)
 		case WEBSOCKET_MORE:
 			return found;
 		case WEBSOCKET_OPEN:
-			load_begin_mqtt(c);
+			load_begin_protocol(c);
 			break;
 		case WEBSOCKET_DATA:
 			event = load_feed(c, payload);
@@ -460,10 +587,9 @@ static enum load_event load_unframe(struct load_conn *c, gh_bytes bytes)
 			event = load_lost(c, "WebSocket", c->websocket.fault);
 			break;
 		}
-		if (event == LOAD_LOST)
-			return event;
-		if (event != LOAD_NOTHING)
-			found = event;
+		found = load_found(found, event);
+		if (found == LOAD_LOST)
+			return found;
 	}
 }
 
@@ -478,11 +604,9 @@ static enum load_event load_read(struct load_conn *c)
 			return event == LOAD_NOTHING ? found : event;
 		}
 		gh_bytes bytes = {data, (size_t)n};
-		enum load_event event = c->options->websocket ? load_unframe(c, bytes) : load_feed(c, bytes);
-		if (event == LOAD_LOST)
-			return event;
-		if (event != LOAD_NOTHING)
-			found = event;
+		found = load_found(found, c->options->websocket ? load_unframe(c, bytes) : load_feed(c, bytes));
+		if (found == LOAD_LOST)
+			return found;
 		if ((size_t)n < sizeof data && !SSL_has_pending(c->ssl))
 			return found;
 	}

@@ -1,5 +1,5 @@
-/* load_conn.h - one connection of the load client: TCP, TLS, perhaps a WebSocket, MQTT 3.1.1 with QoS 1 publishes, as a
- * state machine.
+/* load_conn.h - one connection of the load client: TCP, TLS, perhaps a WebSocket, MQTT 3.1.1 with QoS 1 publishes or
+ * AMQP 1.0 with unsettled transfers, as a state machine.
  *
  * It owns its socket and nothing of the loop: the worker (load_mqtt.c) hands in what epoll said and the time, and is
  * told through load_worker's calls.  Packets are prepared once; a publish costs a copy, a patch and its share of one
@@ -9,6 +9,7 @@
 #define GATEHOUSE_TESTS_BENCH_LOAD_CONN_H
 
 #include "src/base/buf.h"
+#include "tests/bench/load_amqp.h"
 #include "tests/bench/load_stats.h"
 #include "tests/bench/load_websocket.h"
 
@@ -24,6 +25,7 @@ struct load_options {
 	struct sockaddr_in address;
 	const char *server_name; /* checked in the certificate */
 	SSL_CTX *tls;
+	bool amqp;             /* AMQP 1.0 instead of MQTT; topic is the address of the link */
 	const char *websocket; /* path of the upgrade; NULL = MQTT right on TLS */
 	bool frame_batch;      /* one frame holds all that is written at once; else each packet has its own */
 	unsigned connections, threads, parallel, window, size;
@@ -36,7 +38,15 @@ struct load_options {
 	int ack_log;                                     /* -1 = none */
 };
 
-enum load_state { CONN_CLOSED, CONN_TCP, CONN_TLS, CONN_UPGRADE, CONN_CONNACK, CONN_READY, CONN_LEAVING };
+enum load_state {
+	CONN_CLOSED,
+	CONN_TCP,
+	CONN_TLS,
+	CONN_UPGRADE,
+	CONN_CONNACK /* or its like */,
+	CONN_READY,
+	CONN_LEAVING
+};
 
 enum { LOAD_DIGITS = 10 }; /* {seq} in a topic and in the body is ten digits */
 
@@ -53,16 +63,19 @@ struct load_conn {
 	struct buf out;
 	struct buf batch; /* packets that still want their frame */
 	struct load_websocket websocket;
+	struct load_amqp amqp;
 	unsigned opened; /* times */
 	uint8_t in[4];
 	unsigned in_len;
 	uint64_t next_seq, acked_seq; /* in flight: acked_seq .. next_seq - 1 */
 	uint64_t *sent_us;            /* by seq % window */
+	bool *settled;                /* likewise; AMQP: out of turn, so not counted as acknowledged yet */
 	uint64_t started_us;
 	char fault[160];
 };
 
-/* What a call found.  LOAD_LOST: the connection is closed and fault says why.  LOAD_VANISHED: see load_conn_vanish. */
+/* What a call found.  LOAD_ACKED: there may be room again.  LOAD_LOST: the connection is closed and fault says why.
+ * LOAD_VANISHED: see load_conn_vanish. */
 enum load_event { LOAD_NOTHING, LOAD_CONNECTED, LOAD_ACKED, LOAD_LEFT, LOAD_VANISHED, LOAD_LOST };
 
 bool load_conn_init(struct load_conn *c, const struct load_options *options, unsigned n);
@@ -78,7 +91,7 @@ void load_conn_publish(struct load_conn *c, uint64_t stamp_us);
 /* Queues again, as duplicates, what was sent on an earlier connection and not acknowledged. */
 void load_conn_republish(struct load_conn *c, uint64_t now_us);
 enum load_event load_conn_flush(struct load_conn *c);
-/* Sends DISCONNECT; LOAD_LEFT comes when the server has closed. */
+/* Sends DISCONNECT, or AMQP's close; LOAD_LEFT comes when the server has closed. */
 enum load_event load_conn_leave(struct load_conn *c);
 /* LOAD_CHURN: goes away in mid-air, each time in another way: MQTT, WebSocket and TLS say nothing. */
 enum load_event load_conn_vanish(struct load_conn *c);

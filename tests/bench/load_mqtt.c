@@ -1,4 +1,5 @@
-/* load_mqtt.c - a load client for MQTT 3.1.1 over TLS, or over WebSocket over TLS, light on CPU, for any broker.
+/* load_mqtt.c - a load client for MQTT 3.1.1 over TLS, or over WebSocket over TLS, or for AMQP 1.0 over TLS, light on CPU,
+ * for any broker.
  *
  * Modes: publish as fast as a window allows, or paced (--rate); hold idle connections (--idle); full handshakes one
  * after another (--handshakes); connections that vanish without a word, each time at another moment (--churn); publish
@@ -29,6 +30,7 @@ static const char load_usage[] =
 	"  --messages N | --seconds S | --idle | --handshakes N | --churn N | --reliable     --rate "
 	"MESSAGES_PER_SECOND\n"
 	"  --websocket PATH     MQTT over WebSocket  --frame packet|batch (packet)     what one frame holds\n"
+	"  --amqp     AMQP 1.0 with SASL PLAIN; the topic is the address of the link\n"
 	"  --client-id P (load-{n})  --user P  --password P  --topic P (load/{id})     {n} number, {id} client id, "
 	"{seq}\n"
 	"  --sas-host HOST --device-key BASE64     password is a SAS token for HOST/devices/{id}\n"
@@ -91,6 +93,10 @@ static void load_check(const struct load_options *o)
 		load_die("say --messages, --seconds, --idle, --handshakes, --churn or --reliable");
 	if (o->threads > o->connections)
 		load_die("more threads than connections");
+	if (o->amqp && (o->websocket || o->mode == LOAD_CHURN || o->mode == LOAD_RELIABLE))
+		load_die("--amqp goes with neither --websocket nor --churn nor --reliable");
+	if (o->amqp && (!o->user || (!o->password && !o->device_key)))
+		load_die("--amqp wants --user, and --password or --device-key");
 	if (!o->sas_host != !o->device_key)
 		load_die("--sas-host and --device-key go together");
 }
@@ -101,7 +107,7 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 		   *first = "0";
 	const char *threads = "1", *window = "20", *size = "256", *parallel = "64", *messages = "0", *seconds = "0";
 	const char *handshakes = NULL, *churn = NULL, *rate = "0", *ack_log = NULL, *frame = "packet";
-	int idle = 0, reliable = 0, interactive = 0;
+	int idle = 0, reliable = 0, interactive = 0, amqp = 0;
 	const struct load_text_option texts[] = {
 		{"host", &host},
 		{"port", &port},
@@ -130,10 +136,11 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 		{"frame", &frame},
 	};
 	enum { TEXTS = sizeof texts / sizeof *texts };
-	struct option longs[TEXTS + 4] = {
+	struct option longs[TEXTS + 5] = {
 		[TEXTS] = {"idle", no_argument, &idle, 1},
 		[TEXTS + 1] = {"reliable", no_argument, &reliable, 1},
 		[TEXTS + 2] = {"interactive", no_argument, &interactive, 1},
+		[TEXTS + 3] = {"amqp", no_argument, &amqp, 1},
 	};
 	for (int i = 0; i < TEXTS; i++)
 		longs[i] = (struct option){texts[i].name, required_argument, NULL, 256 + i};
@@ -168,6 +175,7 @@ static void load_options_parse(struct load_options *o, int argc, char **argv)
 	o->seconds = strtod(seconds, NULL);
 	o->rate = strtod(rate, NULL);
 	o->interactive = interactive || idle;
+	o->amqp = amqp;
 	o->tls = load_tls(cafile, version);
 	o->ack_log = ack_log ? open(ack_log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 	if (ack_log && o->ack_log < 0)

@@ -1,4 +1,4 @@
-"""rig.py - what the bench and the crash rounds share: a certificate, a gateway, a peer broker, the load client.
+"""rig.py - what the bench and the crash rounds share: a certificate, a gateway, its peers, the load client.
 
 Standard library only.  Everything listens on 127.0.0.1 on a free port and lives below one temporary folder.
 """
@@ -67,9 +67,9 @@ def wait_for_port(port, process, seconds=20):
     raise RigError(f"nothing listens on port {port} after {seconds} s")
 
 
-def find_server(name):
-    """Servers of Debian are where only root looks for programs."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+def find_server(name, *folders):
+    """Servers of Debian are where only root looks for programs, some in folders of their own."""
+    path = os.pathsep.join([*folders, os.environ.get("PATH", ""), "/usr/sbin"])
     binary = next((os.path.join(d, name) for d in path.split(os.pathsep) if os.access(os.path.join(d, name), os.X_OK)),
                   None)
     if binary is None:
@@ -86,6 +86,19 @@ def process_cpu_seconds(pid):
     return total / 1e9
 
 
+def process_resident_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    raise RigError("no VmRSS")
+
+
+def process_name(pid):
+    with open(f"/proc/{pid}/comm", encoding="ascii") as name:
+        return name.read().strip()
+
+
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
         return [int(child) for child in listed.read().split()]
@@ -95,6 +108,7 @@ class Server:
     """A server process: CPU seconds over all its threads, resident memory, and its end."""
 
     websocket_path = None
+    amqp_port = None
 
     def __init__(self, port, websocket_port=None):
         self.port = port
@@ -102,26 +116,24 @@ class Server:
         self.process = None
 
     def way(self, over):
-        """What tells the load client to come over "mqtt" or "websocket"."""
+        """What tells the load client to come over "mqtt", "websocket" or "amqp", and as whom."""
+        if over == "amqp":
+            return ["--port", str(self.amqp_port), "--amqp", *self.amqp_options]
         if over == "mqtt":
-            return ["--port", str(self.port)]
-        return ["--port", str(self.websocket_port), "--websocket", self.websocket_path]
+            return ["--port", str(self.port), *self.load_options]
+        return ["--port", str(self.websocket_port), "--websocket", self.websocket_path, *self.load_options]
 
-    def launch(self, command, log_path):
+    def launch(self, command, log_path, environment=None):
         with open(log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        for port in filter(None, [self.port, self.websocket_port]):
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        for port in filter(None, [self.port, self.websocket_port, self.amqp_port]):
             wait_for_port(port, self.process)
 
     def cpu_seconds(self):
         return process_cpu_seconds(self.process.pid)
 
     def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
-            for line in status:
-                if line.startswith("VmRSS:"):
-                    return int(line.split()[1]) * 1024
-        raise RigError("no VmRSS")
+        return process_resident_bytes(self.process.pid)
 
     def kill(self):
         """kill -9, and wait until it is gone."""
@@ -146,6 +158,7 @@ class Gateway(Server):
     def __init__(self, binary, folder, certificate, partitions=4):
         super().__init__(free_port(), free_port())
         self.https_port = self.websocket_port
+        self.amqp_port = free_port()
         self.binary = os.path.abspath(binary)
         self.log_path = os.path.join(folder, "gatehouse.log")
         self.config = write_file(os.path.join(folder, "gatehouse.yaml"), "\n".join([
@@ -155,6 +168,7 @@ class Gateway(Server):
             "tls:", f"  certificateFile: {certificate[0]}", f"  keyFile: {certificate[1]}",
             "listeners:", "  mqtt:", "    address: 127.0.0.1", f"    port: {self.port}",
             "  https:", "    address: 127.0.0.1", f"    port: {self.https_port}",
+            "  amqp:", "    address: 127.0.0.1", f"    port: {self.amqp_port}",
             "embedded:", f"  partitions: {partitions}",
             ""]))
         os.makedirs(os.path.join(folder, "data"), mode=0o700, exist_ok=True)
@@ -181,6 +195,8 @@ class Gateway(Server):
     load_options = ["--client-id", "bench-{n}", "--user", HOST_NAME + "/{id}/?api-version=2021-04-12",
                     "--sas-host", HOST_NAME, "--device-key", DEVICE_KEY, "--topic",
                     "devices/{id}/messages/events/%24.ct=text%2Fplain&seq={seq}"]
+    amqp_options = ["--client-id", "bench-{n}", "--user", "{id}@sas." + HOST_NAME, "--sas-host", HOST_NAME,
+                    "--device-key", DEVICE_KEY, "--topic", "/devices/{id}/messages/events"]
 
 
 class Mosquitto(Server):
@@ -235,12 +251,88 @@ class Nginx(Server):
         return sum(process_cpu_seconds(pid) for pid in [self.process.pid, *children(self.process.pid)])
 
 
+class RabbitMQ(Server):
+    """The peer over AMQP 1.0: a durable quorum queue of one node, which has each message on disk before it is accepted.
+
+    A node of its own: name, port mapper, folders, cookie; nothing of an installed service is touched.  The port mapper is
+    our child, as one that Erlang starts would outlive us.
+    """
+
+    HOME = "/usr/lib/rabbitmq/bin"  # its programs, without the wrapper that wants to be root
+    amqp_options = ["--user", "guest", "--password", "guest", "--topic", "/amq/queue/bench"]
+
+    def __init__(self, folder, certificate):
+        super().__init__(None)
+        self.amqp_port = free_port()
+        self.mapper_port, self.node_port, self.mapper, self.machine = free_port(), free_port(), None, None
+        self.log_path = os.path.join(folder, "rabbitmq.log")
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        definitions = write_file(os.path.join(folder, "definitions.json"), json.dumps({
+            "users": [{"name": "guest", "password": "guest", "tags": ""}], "vhosts": [{"name": "/"}],
+            "permissions": [{"user": "guest", "vhost": "/", **everything}],
+            "queues": [{"name": "bench", "vhost": "/", "durable": True, "auto_delete": False,
+                        "arguments": {"x-queue-type": "quorum"}}]}))
+        config = write_file(os.path.join(folder, "rabbitmq.conf"), "\n".join([
+            "listeners.tcp = none", f"listeners.ssl.1 = 127.0.0.1:{self.amqp_port}",
+            f"ssl_options.cacertfile = {certificate[0]}", f"ssl_options.certfile = {certificate[0]}",
+            f"ssl_options.keyfile = {certificate[1]}", "ssl_options.verify = verify_none",
+            f"load_definitions = {definitions}", "log.file = false", "log.console = true", "log.console.level = error",
+            ""]))
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))},
+            "HOME": folder, "ERL_EPMD_PORT": str(self.mapper_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_CONF_ENV_FILE": os.devnull, "RABBITMQ_NODENAME": f"gatehouse-bench-{self.amqp_port}@localhost",
+            "RABBITMQ_MNESIA_BASE": os.path.join(folder, "data"), "RABBITMQ_LOG_BASE": os.path.join(folder, "log"),
+            "RABBITMQ_CONFIG_FILE": config, "RABBITMQ_DIST_PORT": str(self.node_port),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": write_file(os.path.join(folder, "plugins"), "[rabbitmq_amqp1_0].\n"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}"}
+
+    def start(self):
+        try:
+            self.start_mapper()
+            self.launch([find_server("rabbitmq-server", self.HOME)], self.log_path, self.environment)
+        except RigError:
+            self.kill()
+            raise
+        self.machine = next(child for child in children(self.process.pid) if process_name(child) == "beam.smp")
+
+    def start_mapper(self):
+        with open(self.log_path, "ab") as log:
+            self.mapper = subprocess.Popen([find_server("epmd"), "-port", str(self.mapper_port)], stdout=log,
+                                           stderr=log, stdin=subprocess.DEVNULL, env=self.environment)
+        wait_for_port(self.mapper_port, self.mapper)
+
+    def cpu_seconds(self):
+        """Of all threads of the Erlang machine, which a shell started."""
+        return process_cpu_seconds(self.machine)
+
+    def resident_bytes(self):
+        return process_resident_bytes(self.machine)
+
+    def kill(self):
+        """The shell passes SIGKILL on to nobody: the machine goes first."""
+        if self.process and self.process.poll() is None:
+            for child in children(self.process.pid):
+                os.kill(child, signal.SIGKILL)
+        super().kill()
+        self.stop_mapper()
+
+    def stop(self):
+        super().stop()
+        self.stop_mapper()
+
+    def stop_mapper(self):
+        if self.mapper and self.mapper.poll() is None:
+            self.mapper.kill()
+            self.mapper.wait()
+
+
 class Load:
     """One run of the load client in steps: connected (or ready to begin), work, leave."""
 
     def __init__(self, binary, server, certificate, *arguments, over="mqtt"):
         self.process = subprocess.Popen(
-            [binary, *server.way(over), "--cafile", certificate[0], "--interactive", *server.load_options, *arguments],
+            [binary, *server.way(over), "--cafile", certificate[0], "--interactive", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.expect("ready")
 
