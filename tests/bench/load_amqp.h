@@ -1,8 +1,8 @@
 /* load_amqp.h - the client's side of AMQP 1.0 for the load client: bytes in, bytes out, no I/O.
  *
- * One session and one sender on it.  All that a client says is encoded once; a transfer costs a patch and a copy.  Each
- * message is one transfer, so that the n-th message of a connection (from 0) has n as delivery-id, as transfer-id of the
- * session and as delivery-count of the link: credit and the session's window are both an id that may not be reached.
+ * One session and one sender on it.  All that a client says is encoded once; a transfer costs a patch and a copy.
+ * Each message is one transfer, so the n-th message of a connection (from 0) has n as delivery-id, as transfer-id of
+ * the session and as delivery-count of the link: credit and the session's window are both an id not to be reached.
  * It neither sends heartbeats nor grants the server anything: made for runs shorter than an idle-time-out.
  */
 #ifndef GATEHOUSE_TESTS_BENCH_LOAD_AMQP_H

@@ -43,9 +43,9 @@ enum load_state {
 	CONN_TCP,
 	CONN_TLS,
 	CONN_UPGRADE,
-	CONN_CONNACK /* or its like */,
+	CONN_CONNACK, /* waits for it, or for AMQP's attach */
 	CONN_READY,
-	CONN_LEAVING
+	CONN_LEAVING,
 };
 
 enum { LOAD_DIGITS = 10 }; /* {seq} in a topic and in the body is ten digits */

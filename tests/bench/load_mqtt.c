@@ -1,5 +1,5 @@
-/* load_mqtt.c - a load client for MQTT 3.1.1 over TLS, or over WebSocket over TLS, or for AMQP 1.0 over TLS, light on CPU,
- * for any broker.
+/* load_mqtt.c - a load client for MQTT 3.1.1 over TLS, or over WebSocket over TLS, or AMQP 1.0 over TLS, light on CPU, for
+ * any broker.
  *
  * Modes: publish as fast as a window allows, or paced (--rate); hold idle connections (--idle); full handshakes one
  * after another (--handshakes); connections that vanish without a word, each time at another moment (--churn); publish

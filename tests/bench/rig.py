@@ -123,11 +123,11 @@ class Server:
             return ["--port", str(self.port), *self.load_options]
         return ["--port", str(self.websocket_port), "--websocket", self.websocket_path, *self.load_options]
 
-    def launch(self, command, log_path, environment=None):
+    def launch(self, command, log_path, environment=None, seconds=20):
         with open(log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         for port in filter(None, [self.port, self.websocket_port, self.amqp_port]):
-            wait_for_port(port, self.process)
+            wait_for_port(port, self.process, seconds)
 
     def cpu_seconds(self):
         return process_cpu_seconds(self.process.pid)
@@ -254,11 +254,11 @@ class Nginx(Server):
 class RabbitMQ(Server):
     """The peer over AMQP 1.0: a durable quorum queue of one node, which has each message on disk before it is accepted.
 
-    A node of its own: name, port mapper, folders, cookie; nothing of an installed service is touched.  The port mapper is
-    our child, as one that Erlang starts would outlive us.
+    A node of its own: name, port mapper, folders, cookie; nothing of an installed service is touched.  The port mapper
+    is our child: one that Erlang starts would outlive it.
     """
 
-    HOME = "/usr/lib/rabbitmq/bin"  # its programs, without the wrapper that wants to be root
+    PROGRAMS = "/usr/lib/rabbitmq/bin"  # those without the wrapper that lets only root and rabbitmq in
     amqp_options = ["--user", "guest", "--password", "guest", "--topic", "/amq/queue/bench"]
 
     def __init__(self, folder, certificate):
@@ -290,8 +290,8 @@ class RabbitMQ(Server):
     def start(self):
         try:
             self.start_mapper()
-            self.launch([find_server("rabbitmq-server", self.HOME)], self.log_path, self.environment)
-        except RigError:
+            self.launch([find_server("rabbitmq-server", self.PROGRAMS)], self.log_path, self.environment, 90)
+        except BaseException:
             self.kill()
             raise
         self.machine = next(child for child in children(self.process.pid) if process_name(child) == "beam.smp")

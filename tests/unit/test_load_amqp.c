@@ -224,7 +224,7 @@ Test(load_amqp, a_transfer_is_one_message_with_its_number_in_body_and_property)
 	gh_bytes body = amqp_bytes("00 53 75 a0 ('x 0000000042 y')");
 	struct amqp_message message;
 	gh_error err;
-	cr_assert_eq(transfer.data[2] << 8 | transfer.data[3], transfer.len);
+	cr_assert_eq((size_t)transfer.data[2] << 8 | transfer.data[3], transfer.len);
 	cr_assert_eq(memcmp(transfer.data + 8, performative.data, performative.len), 0);
 	gh_bytes encoded = {transfer.data + 8 + performative.len, transfer.len - 8 - performative.len};
 	cr_assert_eq(amqp_message_sections(encoded, &message, &err), GH_OK, "%s", err.text);
