@@ -123,6 +123,8 @@ gh_status gh_draft_add(gh_draft *draft, gh_bytes name, gh_bytes value, gh_error 
  * application properties) passes the limit. */
 gh_status gh_draft_body(gh_draft *draft, gh_bytes body, gh_error *ret_err);
 void gh_draft_flag(gh_draft *draft, unsigned flags); /* adds to those set */
+/* The counted size so far. */
+size_t gh_draft_size(const gh_draft *draft);
 
 /* Would a back end take this application property name for something the hub itself said? */
 bool gh_name_is_reserved(gh_bytes name);

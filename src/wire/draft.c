@@ -181,6 +181,11 @@ gh_status gh_draft_body(gh_draft *draft, gh_bytes body, gh_error *ret_err)
 	return GH_OK;
 }
 
+size_t gh_draft_size(const gh_draft *draft)
+{
+	return draft->counted;
+}
+
 void gh_draft_flag(gh_draft *draft, unsigned flags)
 {
 	draft->flags |= flags;

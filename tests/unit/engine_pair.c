@@ -14,8 +14,13 @@ static void pair_wake(gh_wire *wire)
 
 static gh_peer pair_peer(gh_wire *wire)
 {
-	(void)wire;
-	return (gh_peer){.address = "192.0.2.7", .port = 4711, .server_name = "hub.example.net"};
+	static const uint8_t certificate[] = {0x30, 0x00};
+	bool shown = ((struct engine_pair *)wire)->certificate;
+	return (gh_peer){.address = "192.0.2.7",
+		.port = 4711,
+		.server_name = "hub.example.net",
+		.certificate = shown ? certificate : NULL,
+		.certificate_len = shown ? sizeof certificate : 0};
 }
 
 static void pair_text(char *room, size_t size, gh_bytes text)

@@ -22,6 +22,7 @@ struct engine_pair {
 	bool woken;
 	bool reading; /* the client takes what the engine has to say */
 	bool finished;
+	bool certificate; /* the client showed one */
 	bool offering; /* inside the engine's input */
 	/* The WebSocket upgrade.  After it nothing is offered to the engine any more: `held` is what it left untaken. */
 	const char *subprotocol;  /* the one there is, in any case; NULL = none: GH_NOT_FOUND */

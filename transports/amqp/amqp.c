@@ -44,6 +44,15 @@ static void amqp_fault(struct amqp_conn *c, const gh_error *err)
 	amqp_end(c, err->code);
 }
 
+/* Another protocol is told which one is spoken here, and nothing more (AMQP 2.2). */
+static void amqp_refuse(struct amqp_conn *c)
+{
+	static const uint8_t header[] = {'A', 'M', 'Q', 'P', 3, 1, 0, 0};
+	c->refusal = (gh_bytes){header, sizeof header};
+	pn_connection_driver_close(&c->driver);
+	amqp_end(c, "amqp_header");
+}
+
 /* ---- what Proton tells ---- */
 
 static void on_connection_open(struct amqp_conn *c, pn_event_t *event)
@@ -105,8 +114,14 @@ static void on_delivery(struct amqp_conn *c, pn_event_t *event)
 	pn_delivery_t *delivery = pn_event_delivery(event);
 	struct amqp_node *node = pn_link_get_context(pn_delivery_link(delivery));
 	(void)c;
-	if (!node)
-		return; /* a link that was closed */
+	if (!node) { /* the link was closed, and its peer has not heard */
+		amqp_node_discard(pn_delivery_link(delivery));
+		return;
+	}
+	if (pn_link_is_receiver(node->link) && pn_link_remote_credit(node->link) < 0) {
+		amqp_node_close(node, GH_QUOTA, "amqp_credit", "There are more transfers than there was credit for.");
+		return;
+	}
 	if (node->kind == AMQP_NODE_EVENTS)
 		amqp_events_delivery(node, delivery);
 	else
@@ -168,10 +183,20 @@ static void amqp_give(struct amqp_conn *c, gh_bytes bytes)
 	amqp_handle(c);
 }
 
+/* Proton's buffer grows to the peer's frame size and no further: what does not fit waits in other places, uncounted. */
+static size_t amqp_output_max(const struct amqp_conn *c)
+{
+	enum { OUTPUT_BYTES_FIRST = 8192 };
+	uint64_t max = amqp_limits(c)->amqp_output_bytes_max;
+	uint32_t frame = pn_transport_get_remote_max_frame(c->driver.transport);
+	if (frame > 0 && frame < max)
+		max = frame > OUTPUT_BYTES_FIRST ? frame : OUTPUT_BYTES_FIRST;
+	return max;
+}
+
 static bool amqp_may_read(struct amqp_conn *c)
 {
-	return !c->blocked &&
-	       pn_connection_driver_write_buffer(&c->driver).size < amqp_limits(c)->amqp_output_bytes_max;
+	return !c->blocked && pn_connection_driver_write_buffer(&c->driver).size < amqp_output_max(c);
 }
 
 static void amqp_resume(struct amqp_conn *c)
@@ -205,13 +230,14 @@ static size_t amqp_input(gh_engine *engine, const uint8_t *data, size_t len, uin
 		at += taken;
 		if (frame.len)
 			amqp_give(c, frame);
-		if (status != GH_OK)
+		if (status == GH_NOT_FOUND)
+			amqp_refuse(c);
+		else if (status != GH_OK)
 			amqp_fault(c, &err);
 	}
 	if (pn_connection_driver_read_closed(&c->driver))
 		at = len;
 	c->held = at < len;
-	amqp_wake(c);
 	return at;
 }
 
@@ -230,6 +256,8 @@ static void amqp_input_end(gh_engine *engine, uint64_t now_ms)
 static gh_bytes amqp_output(gh_engine *engine)
 {
 	struct amqp_conn *c = amqp_of(engine);
+	if (c->why && c->refusal.data)
+		return c->refusal;
 	pn_bytes_t bytes = pn_connection_driver_write_buffer(&c->driver);
 	amqp_handle(c);
 	return (gh_bytes){(const uint8_t *)bytes.start, bytes.size};
@@ -238,6 +266,10 @@ static gh_bytes amqp_output(gh_engine *engine)
 static void amqp_output_done(gh_engine *engine, size_t len)
 {
 	struct amqp_conn *c = amqp_of(engine);
+	if (c->refusal.data) {
+		c->refusal = (gh_bytes){c->refusal.data + len, c->refusal.len - len};
+		return;
+	}
 	pn_connection_driver_write_done(&c->driver, len);
 	amqp_handle(c);
 	if (c->held)
@@ -262,12 +294,37 @@ static void amqp_late(struct amqp_conn *c)
 	amqp_fault(c, &err);
 }
 
+static void amqp_close_drained(struct amqp_node *node)
+{
+	amqp_node_close(node, GH_UNAVAILABLE, "drained", "The gateway stops.");
+}
+
 static void amqp_go_on_draining(struct amqp_conn *c)
 {
 	if (!c->draining || c->tickets || c->why)
 		return;
+	while (c->nodes)
+		amqp_close_drained(c->nodes);
 	pn_connection_close(c->driver.connection);
 	amqp_end(c, "drained");
+}
+
+/* By when somebody must have proven who it is; 0 = somebody has.  A token for more than one identity that nobody uses is
+ * looked at again when the time is over. */
+static uint64_t amqp_proof_due(struct amqp_conn *c)
+{
+	uint64_t ms_max = amqp_limits(c)->connect_ms_max;
+	if (c->why || c->peer_count > 0)
+		return 0;
+	if (c->now_ms < c->since_ms + ms_max)
+		return c->since_ms + ms_max;
+	amqp_peer_recheck(c);
+	if (c->grant_count == 0) {
+		amqp_late(c);
+		return 0;
+	}
+	c->since_ms = c->now_ms;
+	return c->since_ms + ms_max;
 }
 
 static uint64_t amqp_tick(gh_engine *engine, uint64_t now_ms)
@@ -277,12 +334,7 @@ static uint64_t amqp_tick(gh_engine *engine, uint64_t now_ms)
 	amqp_resume(c);
 	amqp_peer_sweep(c, amqp_peer_lost);
 	amqp_go_on_draining(c);
-	uint64_t due = 0;
-	if (!c->why && c->peer_count == 0 && c->grant_count == 0) {
-		due = c->since_ms + amqp_limits(c)->connect_ms_max;
-		if (now_ms >= due)
-			amqp_late(c);
-	}
+	uint64_t due = amqp_proof_due(c);
 	int64_t idle = pn_transport_tick(c->driver.transport, (int64_t)now_ms);
 	amqp_handle(c);
 	return c->why ? 0 : deadline_sooner(due, idle > 0 ? (uint64_t)idle : 0);
@@ -306,7 +358,7 @@ static void amqp_drain(gh_engine *engine, uint64_t now_ms)
 	for (struct amqp_node *node = c->nodes, *next; node; node = next) {
 		next = node->next;
 		if (node->unsettled == 0)
-			amqp_node_close(node, GH_UNAVAILABLE, "drained", "The gateway stops.");
+			amqp_close_drained(node);
 	}
 	amqp_wake(c);
 }
@@ -346,7 +398,8 @@ static void amqp_configure(struct amqp_conn *c)
 	pn_transport_set_max_frame(transport, (uint32_t)limits->amqp_frame_bytes_max);
 	pn_transport_set_channel_max(transport, (uint16_t)(limits->amqp_sessions_max - 1));
 	pn_transport_set_idle_timeout(transport, (pn_millis_t)limits->amqp_idle_ms_max); /* half of it is announced */
-	amqp_frames_init(&c->frames, (uint32_t)limits->amqp_frame_bytes_max);
+	amqp_frames_init(&c->frames, (uint32_t)limits->amqp_frame_bytes_max,
+		limits->amqp_sessions_max + 2 * limits->amqp_links_max);
 	amqp_handle(c);
 }
 

@@ -29,9 +29,10 @@ static struct amqp_node *cbs_replies(const struct amqp_node *requests)
 static void cbs_top_up(struct amqp_node *node)
 {
 	const struct amqp_node *replies = cbs_replies(node);
-	int queued = replies ? pn_link_queued(replies->link) : 0;
-	if (pn_link_credit(node->link) <= CBS_CREDIT / 2 && queued < CBS_REPLIES_MAX)
-		pn_link_flow(node->link, CBS_CREDIT - pn_link_credit(node->link));
+	int queued = replies ? pn_link_queued(replies->link) : 0, credit = pn_link_credit(node->link);
+	/* Less than none: its sender says that it has sent more than it was asked for, and gets no more. */
+	if (credit >= 0 && credit <= CBS_CREDIT / 2 && queued < CBS_REPLIES_MAX)
+		pn_link_flow(node->link, CBS_CREDIT - credit);
 }
 
 void amqp_cbs_open(struct amqp_node *node)
@@ -45,6 +46,9 @@ void amqp_cbs_flow(struct amqp_conn *c)
 	for (struct amqp_node *node = c->nodes; node; node = node->next)
 		if (node->kind == AMQP_NODE_CBS_REQUESTS)
 			cbs_top_up(node);
+		else if (node->kind == AMQP_NODE_CBS_REPLIES && pn_link_queued(node->link) == 0)
+			pn_link_drained(
+				node->link); /* if it was asked: nothing more comes for what is left of its credit */
 }
 
 /* ---- requests ---- */

@@ -49,6 +49,7 @@ struct amqp_conn {
 	struct amqp_node *blocked; /* those whose message waits for room, first come first */
 	size_t partial_bytes;      /* of deliveries that are under way, all links together */
 	const char *why;           /* set: it ends, or has ended, for this reason */
+	gh_bytes refusal;          /* what is said to who speaks another protocol, instead of all else */
 	uint32_t reply_tag;
 	uint64_t now_ms;
 	uint64_t since_ms; /* nobody has proven who it is since then */

@@ -23,7 +23,9 @@ static void events_ticket_free(struct amqp_conn *c, struct amqp_events_ticket *t
 static void events_top_up(struct amqp_node *node)
 {
 	uint64_t max = amqp_limits(node->conn)->amqp_credit_max;
-	uint64_t out = (uint64_t)pn_link_credit(node->link) + node->unsettled;
+	int credit = pn_link_credit(node->link);
+	/* Less than none: its sender says that it has sent more than it was asked for, and gets no more. */
+	uint64_t out = credit < 0 ? max : (uint64_t)credit + node->unsettled;
 	if (!node->blocked && !node->conn->draining && out <= max / 2)
 		pn_link_flow(node->link, (int)(max - out));
 }
@@ -108,15 +110,22 @@ static gh_status events_submit_one(
 static gh_status events_check_batch(struct amqp_node *node, const struct amqp_message *outer, gh_error *ret_err)
 {
 	gh_bytes rest = outer->sections[AMQP_BODY_DATA], encoded;
+	const gh_limits *limits = amqp_limits(node->conn);
 	struct amqp_identity identity = amqp_peer_identity(node->peer);
 	struct amqp_sender sender = {identity.device_id, identity.module_id};
 	gh_status status = GH_OK;
-	if (outer->data_bytes > amqp_limits(node->conn)->message_bytes_max)
-		return gh_fail(ret_err, GH_TOO_LARGE, "batch_too_large", "the batch is larger than message_bytes_max");
+	uint64_t counted = 0;
+	if (outer->data_count > limits->amqp_batch_max)
+		return gh_fail(
+			ret_err, GH_TOO_LARGE, "amqp_batch_max", "the batch has more than amqp_batch_max messages");
 	while (status == GH_OK && amqp_message_batch_next(&rest, &encoded)) {
 		GH_CLEANUP(buf_done) struct buf joined = {0};
-		status = amqp_message_draft(encoded, &sender, &joined, gh_worker_draft(node->conn->worker), ret_err);
+		gh_draft *draft = gh_worker_draft(node->conn->worker);
+		status = amqp_message_draft(encoded, &sender, &joined, draft, ret_err);
+		counted += gh_draft_size(draft);
 	}
+	if (status == GH_OK && counted > limits->message_bytes_max)
+		return gh_fail(ret_err, GH_TOO_LARGE, "batch_too_large", "the batch is larger than message_bytes_max");
 	return status;
 }
 

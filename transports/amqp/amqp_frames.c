@@ -8,26 +8,25 @@ enum {
 	FRAME_AMQP = 0,
 	FRAME_SASL = 1,
 	PERFORMATIVE_OPEN = 0x10,
-	PERFORMATIVE_TRANSFER = 0x14,
-	PERFORMATIVE_DETACH = 0x16,
-	PERFORMATIVE_END = 0x17,
 	PERFORMATIVE_CLOSE = 0x18,
+	PERFORMATIVE_SASL_INIT = 0x41,
 };
 
-void amqp_frames_init(struct amqp_frames *f, uint32_t frame_max)
+void amqp_frames_init(struct amqp_frames *f, uint32_t frame_max, size_t places_max)
 {
-	*f = (struct amqp_frames){.frame_max = frame_max};
+	*f = (struct amqp_frames){.frame_max = frame_max, .places_max = places_max};
 }
 
 void amqp_frames_done(struct amqp_frames *f)
 {
 	buf_done(&f->held);
+	amqp_places_done(&f->places);
 }
 
 static gh_status frames_fault(
 	struct amqp_frames *f, gh_status status, const char *code, const char *text, gh_error *ret_err)
 {
-	f->over = true;
+	f->stage = AMQP_FRAMES_OVER;
 	buf_done(&f->held);
 	return gh_fail(ret_err, status, code, "%s", text);
 }
@@ -64,27 +63,120 @@ static bool frames_is_shallow(const struct amqp_value *outermost)
 	return true;
 }
 
+/* ---- what a performative says ---- */
+
+/* One on its way through its judge. */
+struct frames_look {
+	struct amqp_frames *f;
+	uint16_t channel;
+	struct amqp_items items;
+	struct amqp_frame *frame;
+	bool late; /* not passed on, and no fault */
+	gh_error *err;
+};
+
+static gh_status look_fault(struct frames_look *look, gh_status status, const char *code, const char *text)
+{
+	return frames_fault(look->f, status, code, text, look->err);
+}
+
+/* The first n fields have these types, where null stands for those left out.  What is described is another type, but for
+ * the list of a delivery's state. */
+static bool look_fields(struct frames_look *look, const unsigned *types, size_t n, struct amqp_value *ret_fields)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct amqp_value *v = &ret_fields[i];
+		if (!amqp_value_next(&look->items, v))
+			*v = (struct amqp_value){.type = AMQP_NULL};
+		if (!(v->type & types[i]) || (v->descriptor.depth > 0) != (v->type == AMQP_LIST))
+			return false;
+	}
+	return !look->items.bytes.failed;
+}
+
+static gh_status frames_add_place(struct frames_look *look, uint64_t key, bool sends)
+{
+	struct amqp_places *places = &look->f->places;
+	if (places->count >= look->f->places_max)
+		return look_fault(look, GH_QUOTA, "amqp_links_max", "too many sessions and links on one connection");
+	if (!amqp_places_add(places, key, sends))
+		return look_fault(look, GH_NO_MEMORY, "no_memory", "no memory for a link");
+	return GH_OK;
+}
+
+static bool look_has_session(const struct frames_look *look)
+{
+	return amqp_places_find(&look->f->places, amqp_places_session(look->channel));
+}
+
+static gh_status frames_open(struct frames_look *look)
+{
+	look->f->stage = AMQP_FRAMES_OPEN;
+	return GH_OK;
+}
+
+static gh_status frames_close(struct frames_look *look)
+{
+	look->f->stage = AMQP_FRAMES_OVER;
+	return GH_OK;
+}
+
+/* Nobody answers a session we began: we begin none. */
+static gh_status frames_begin(struct frames_look *look)
+{
+	static const unsigned types[] = {AMQP_NULL | AMQP_USHORT};
+	struct amqp_value remote_channel;
+	if (!look_fields(look, types, 1, &remote_channel))
+		return look_fault(look, GH_MALFORMED, "amqp_begin", "a begin is malformed");
+	if (remote_channel.type != AMQP_NULL || look_has_session(look))
+		return look_fault(look, GH_INVALID, "amqp_order", "a session is begun twice");
+	return frames_add_place(look, amqp_places_session(look->channel), false);
+}
+
+static gh_status frames_end(struct frames_look *look)
+{
+	if (!look_has_session(look))
+		return look_fault(look, GH_INVALID, "amqp_order", "a session ends that was not begun");
+	amqp_places_remove_session(&look->f->places, look->channel);
+	return GH_OK;
+}
+
+static gh_status frames_attach(struct frames_look *look)
+{
+	static const unsigned types[] = {AMQP_STRING, AMQP_UINT, AMQP_BOOLEAN};
+	struct amqp_value fields[3]; /* name, handle, role */
+	if (!look_fields(look, types, 3, fields))
+		return look_fault(look, GH_MALFORMED, "amqp_attach", "an attach is malformed");
+	if (!look_has_session(look))
+		return look_fault(look, GH_INVALID, "amqp_order", "a link has no session");
+	if (fields[1].number > AMQP_PLACES_HANDLE_MAX)
+		return look_fault(look, GH_INVALID, "amqp_handle_max", "a handle is too great");
+	uint64_t key = amqp_places_link(look->channel, (uint32_t)fields[1].number);
+	if (amqp_places_find(&look->f->places, key))
+		return look_fault(look, GH_INVALID, "amqp_handle_used", "a handle is in use");
+	return frames_add_place(look, key, !fields[2].number);
+}
+
+/* Clients end a session and what they had said before comes after it: nobody's matter any more. */
+static gh_status frames_late(struct frames_look *look)
+{
+	look->late = !look_has_session(look);
+	return GH_OK;
+}
+
+/* A delivery that was under way on its handle is over. */
+static gh_status frames_detach(struct frames_look *look)
+{
+	static const unsigned types[] = {AMQP_UINT};
+	struct amqp_value handle;
+	if (!look_fields(look, types, 1, &handle))
+		return look_fault(look, GH_MALFORMED, "amqp_detach", "a detach is malformed");
+	if (handle.number <= AMQP_PLACES_HANDLE_MAX)
+		amqp_places_remove(&look->f->places, amqp_places_link(look->channel, (uint32_t)handle.number));
+	return frames_late(look);
+}
+
 /* ---- transfers ---- */
-
-static struct amqp_partial *frames_partial(struct amqp_frames *f, uint16_t channel, uint32_t handle)
-{
-	for (size_t i = 0; i < f->partial_count; i++)
-		if (f->partial[i].channel == channel && f->partial[i].handle == handle)
-			return &f->partial[i];
-	return NULL;
-}
-
-static void frames_partial_remove(struct amqp_frames *f, struct amqp_partial *partial)
-{
-	*partial = f->partial[--f->partial_count];
-}
-
-static void frames_session_ended(struct amqp_frames *f, uint16_t channel)
-{
-	for (size_t i = f->partial_count; i-- > 0;)
-		if (f->partial[i].channel == channel)
-			frames_partial_remove(f, &f->partial[i]);
-}
 
 enum transfer_field {
 	TRANSFER_HANDLE,
@@ -100,65 +192,47 @@ enum transfer_field {
 	TRANSFER_FIELDS
 };
 
-/* What each field may be, besides null. */
 static const unsigned transfer_types[TRANSFER_FIELDS] = {
 	[TRANSFER_HANDLE] = AMQP_UINT,
-	[TRANSFER_DELIVERY_ID] = AMQP_UINT,
-	[TRANSFER_TAG] = AMQP_BINARY,
-	[TRANSFER_FORMAT] = AMQP_UINT,
-	[TRANSFER_SETTLED] = AMQP_BOOLEAN,
-	[TRANSFER_MORE] = AMQP_BOOLEAN,
-	[TRANSFER_RCV_SETTLE_MODE] = AMQP_UBYTE,
-	[TRANSFER_STATE] = AMQP_LIST,
-	[TRANSFER_RESUME] = AMQP_BOOLEAN,
-	[TRANSFER_ABORTED] = AMQP_BOOLEAN,
+	[TRANSFER_DELIVERY_ID] = AMQP_NULL | AMQP_UINT,
+	[TRANSFER_TAG] = AMQP_NULL | AMQP_BINARY,
+	[TRANSFER_FORMAT] = AMQP_NULL | AMQP_UINT,
+	[TRANSFER_SETTLED] = AMQP_NULL | AMQP_BOOLEAN,
+	[TRANSFER_MORE] = AMQP_NULL | AMQP_BOOLEAN,
+	[TRANSFER_RCV_SETTLE_MODE] = AMQP_NULL | AMQP_UBYTE,
+	[TRANSFER_STATE] = AMQP_NULL | AMQP_LIST,
+	[TRANSFER_RESUME] = AMQP_NULL | AMQP_BOOLEAN,
+	[TRANSFER_ABORTED] = AMQP_NULL | AMQP_BOOLEAN,
 };
-
-static bool frames_read_transfer(struct amqp_items items, struct amqp_value ret_fields[TRANSFER_FIELDS])
-{
-	size_t count = 0;
-	for (size_t i = 0; i < TRANSFER_FIELDS; i++)
-		ret_fields[i] = (struct amqp_value){.type = AMQP_NULL};
-	struct amqp_value v;
-	while (amqp_value_next(&items, &v)) {
-		if (count < TRANSFER_FIELDS) {
-			if (v.type != AMQP_NULL && v.type != transfer_types[count])
-				return false;
-			ret_fields[count] = v;
-		}
-		count++;
-	}
-	return !items.bytes.failed && ret_fields[TRANSFER_HANDLE].type == AMQP_UINT;
-}
 
 static bool frames_flag(const struct amqp_value *v)
 {
 	return v->type == AMQP_BOOLEAN && v->number;
 }
 
-static gh_status frames_transfer(struct amqp_frames *f, uint16_t channel, struct amqp_items items,
-	struct amqp_frame *ret_frame, gh_error *ret_err)
+static gh_status frames_transfer(struct frames_look *look)
 {
+	struct amqp_places *places = &look->f->places;
 	struct amqp_value fields[TRANSFER_FIELDS];
-	if (!frames_read_transfer(items, fields))
-		return frames_fault(f, GH_MALFORMED, "amqp_transfer", "a transfer is malformed", ret_err);
-	uint32_t handle = (uint32_t)fields[TRANSFER_HANDLE].number;
-	struct amqp_partial *partial = frames_partial(f, channel, handle);
+	if (!look_fields(look, transfer_types, TRANSFER_FIELDS, fields))
+		return look_fault(look, GH_MALFORMED, "amqp_transfer", "a transfer is malformed");
+	uint64_t handle = fields[TRANSFER_HANDLE].number;
+	struct amqp_place *place = handle <= AMQP_PLACES_HANDLE_MAX
+					   ? amqp_places_find(places, amqp_places_link(look->channel, (uint32_t)handle))
+					   : NULL;
+	if (!place || !place->sends)
+		return look_fault(look, GH_INVALID, "amqp_handle", "a transfer is not on a link of its sender");
 	bool more = frames_flag(&fields[TRANSFER_MORE]) && !frames_flag(&fields[TRANSFER_ABORTED]);
-	ret_frame->first = !partial;
-	if (!partial && (fields[TRANSFER_DELIVERY_ID].type == AMQP_NULL || fields[TRANSFER_TAG].type == AMQP_NULL))
-		return frames_fault(f, GH_MALFORMED, "amqp_delivery_id",
-			"the first transfer of a delivery has no id or tag", ret_err);
+	look->frame->first = !place->partial;
+	if (!place->partial &&
+		(fields[TRANSFER_DELIVERY_ID].type == AMQP_NULL || fields[TRANSFER_TAG].type == AMQP_NULL))
+		return look_fault(
+			look, GH_MALFORMED, "amqp_delivery_id", "the first transfer of a delivery has no id or tag");
 	if (fields[TRANSFER_FORMAT].type == AMQP_UINT)
-		ret_frame->message_format = (uint32_t)fields[TRANSFER_FORMAT].number;
-	if (partial && !more)
-		frames_partial_remove(f, partial);
-	if (!partial && more) {
-		if (f->partial_count == AMQP_FRAMES_PARTIAL_MAX)
-			return frames_fault(f, GH_TOO_LARGE, "amqp_partial_max",
-				"too many deliveries are under way at once", ret_err);
-		f->partial[f->partial_count++] = (struct amqp_partial){channel, handle};
-	}
+		look->frame->message_format = (uint32_t)fields[TRANSFER_FORMAT].number;
+	if (more && !place->partial && places->partial_count == AMQP_FRAMES_PARTIAL_MAX)
+		return look_fault(look, GH_TOO_LARGE, "amqp_partial_max", "too many deliveries are under way at once");
+	amqp_places_set_partial(places, place, more);
 	return GH_OK;
 }
 
@@ -169,46 +243,93 @@ static uint32_t frames_u32(const uint8_t *at)
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* A detach: a delivery that was under way on its handle is over. */
-static void frames_detached(struct amqp_frames *f, uint16_t channel, struct amqp_items items)
-{
-	struct amqp_value handle;
-	if (!amqp_value_next(&items, &handle) || handle.type != AMQP_UINT)
-		return;
-	struct amqp_partial *partial = frames_partial(f, channel, (uint32_t)handle.number);
-	if (partial)
-		frames_partial_remove(f, partial);
-}
+/* By code, from OPEN on. */
+static gh_status (*const frames_judges[])(struct frames_look *look) = {
+	frames_open,     /* 0x10 */
+	frames_begin,    /* 0x11 */
+	frames_attach,   /* 0x12 */
+	frames_late,     /* 0x13 flow */
+	frames_transfer, /* 0x14 */
+	frames_late,     /* 0x15 disposition */
+	frames_detach,   /* 0x16 */
+	frames_end,      /* 0x17 */
+	frames_close,    /* 0x18 */
+};
 
-/* Of a transfer the payload follows, which is nobody's matter here. */
-static gh_status frames_judge_performative(
-	struct amqp_frames *f, uint16_t channel, gh_bytes body, struct amqp_frame *ret_frame, gh_error *ret_err)
+/* The one performative of a frame; of a transfer the payload follows, which is nobody's matter here. */
+static gh_status frames_read_performative(struct amqp_frames *f, gh_bytes body, uint64_t first, uint64_t last,
+	struct amqp_value *ret_v, gh_error *ret_err)
 {
 	struct reader r = reader_of(body);
-	struct amqp_value v;
-	if (body.len == 0)
-		return GH_OK; /* a heartbeat */
-	if (!amqp_value_read(&r, &v) || v.descriptor.depth != 1 || v.descriptor.name.data || v.type != AMQP_LIST ||
-		v.descriptor.code < PERFORMATIVE_OPEN || v.descriptor.code > PERFORMATIVE_CLOSE)
-		return frames_fault(f, GH_MALFORMED, "amqp_performative", "a frame has no performative", ret_err);
-	if (!frames_is_shallow(&v))
+	if (!amqp_value_read(&r, ret_v) || ret_v->descriptor.depth != 1 || ret_v->descriptor.name.data ||
+		ret_v->type != AMQP_LIST || ret_v->descriptor.code < first || ret_v->descriptor.code > last)
+		return frames_fault(
+			f, GH_MALFORMED, "amqp_performative", "a frame has no performative of a client's", ret_err);
+	if (!frames_is_shallow(ret_v))
 		return frames_fault(
 			f, GH_TOO_LARGE, "amqp_depth", "a performative is malformed or nests too deep", ret_err);
-	ret_frame->performative = (uint8_t)v.descriptor.code;
-	if (ret_frame->performative == PERFORMATIVE_TRANSFER)
-		return frames_transfer(f, channel, v.items, ret_frame, ret_err);
-	if (ret_frame->performative == PERFORMATIVE_DETACH)
-		frames_detached(f, channel, v.items);
-	if (ret_frame->performative == PERFORMATIVE_END)
-		frames_session_ended(f, channel);
 	return GH_OK;
+}
+
+static gh_status frames_judge_sasl(struct amqp_frames *f, gh_bytes body, gh_error *ret_err)
+{
+	struct amqp_value v;
+	if (f->stage != AMQP_FRAMES_SASL)
+		return frames_fault(f, GH_INVALID, "amqp_order", "a frame of SASL comes when it may not", ret_err);
+	f->stage = AMQP_FRAMES_SASL_DONE;
+	return frames_read_performative(f, body, PERFORMATIVE_SASL_INIT, PERFORMATIVE_SASL_INIT, &v, ret_err);
+}
+
+static gh_status frames_judge_amqp(struct frames_look *look, gh_bytes body, bool *ret_pass)
+{
+	struct amqp_frames *f = look->f;
+	struct amqp_value v;
+	if (f->stage != AMQP_FRAMES_HEADER && f->stage != AMQP_FRAMES_OPEN)
+		return look_fault(look, GH_INVALID, "amqp_order", "a frame of AMQP comes before its header");
+	*ret_pass = true;
+	if (body.len == 0)
+		return GH_OK; /* a heartbeat */
+	gh_status status = frames_read_performative(f, body, PERFORMATIVE_OPEN, PERFORMATIVE_CLOSE, &v, look->err);
+	if (status != GH_OK)
+		return status;
+	if ((v.descriptor.code == PERFORMATIVE_OPEN) != (f->stage == AMQP_FRAMES_HEADER))
+		return look_fault(look, GH_INVALID, "amqp_order", "open comes first, and once");
+	look->frame->performative = (uint8_t)v.descriptor.code;
+	look->items = v.items;
+	status = frames_judges[v.descriptor.code - PERFORMATIVE_OPEN](look);
+	*ret_pass = !look->late;
+	return status;
+}
+
+static bool frames_is_header(const uint8_t *head, uint8_t protocol)
+{
+	const uint8_t header[] = {'A', 'M', 'Q', 'P', protocol, 1, 0, 0};
+	return memcmp(head, header, sizeof header) == 0;
+}
+
+enum { HEADER_AMQP = 0, HEADER_SASL = 3 };
+
+static gh_status frames_judge_header(struct amqp_frames *f, const uint8_t *head, gh_error *ret_err)
+{
+	if (f->stage == AMQP_FRAMES_START && frames_is_header(head, HEADER_SASL))
+		f->stage = AMQP_FRAMES_SASL;
+	else if (frames_is_header(head, HEADER_AMQP))
+		f->stage = AMQP_FRAMES_HEADER;
+	else
+		return frames_fault(f, GH_NOT_FOUND, "amqp_header", "another protocol is spoken", ret_err);
+	return GH_OK;
+}
+
+static bool frames_awaits_header(const struct amqp_frames *f)
+{
+	return f->stage == AMQP_FRAMES_START || f->stage == AMQP_FRAMES_SASL_DONE;
 }
 
 /* Of the frame or protocol header that begins so. */
 static gh_status frames_measure(struct amqp_frames *f, const uint8_t *head, uint32_t *ret_size, gh_error *ret_err)
 {
 	uint32_t size = frames_u32(head), offset = head[4] * 4u;
-	if (memcmp(head, "AMQP", 4) == 0)
+	if (frames_awaits_header(f))
 		size = offset = AMQP_FRAME_HEAD_BYTES;
 	else if (head[5] != FRAME_AMQP && head[5] != FRAME_SASL)
 		return frames_fault(f, GH_MALFORMED, "amqp_frame_type", "a frame is of an unknown type", ret_err);
@@ -223,15 +344,20 @@ static gh_status frames_measure(struct amqp_frames *f, const uint8_t *head, uint
 static gh_status frames_judge(
 	struct amqp_frames *f, gh_bytes bytes, gh_bytes *ret_bytes, struct amqp_frame *ret_frame, gh_error *ret_err)
 {
-	gh_status status = GH_OK;
+	gh_status status;
+	bool pass = true;
 	*ret_frame = (struct amqp_frame){.performative = 0};
-	if (memcmp(bytes.data, "AMQP", 4) != 0 && bytes.data[5] == FRAME_AMQP) {
-		size_t offset = bytes.data[4] * 4u;
-		uint16_t channel = (uint16_t)(bytes.data[6] << 8 | bytes.data[7]);
-		gh_bytes body = {bytes.data + offset, bytes.len - offset};
-		status = frames_judge_performative(f, channel, body, ret_frame, ret_err);
+	size_t offset = bytes.data[4] * 4u;
+	if (frames_awaits_header(f)) {
+		status = frames_judge_header(f, bytes.data, ret_err);
+	} else if (bytes.data[5] == FRAME_SASL) {
+		status = frames_judge_sasl(f, (gh_bytes){bytes.data + offset, bytes.len - offset}, ret_err);
+	} else {
+		struct frames_look look = {.f = f, .frame = ret_frame, .err = ret_err};
+		look.channel = (uint16_t)(bytes.data[6] << 8 | bytes.data[7]);
+		status = frames_judge_amqp(&look, (gh_bytes){bytes.data + offset, bytes.len - offset}, &pass);
 	}
-	if (status == GH_OK)
+	if (status == GH_OK && pass)
 		*ret_bytes = bytes;
 	return status;
 }
@@ -269,9 +395,10 @@ gh_status amqp_frames_next(struct amqp_frames *f, gh_bytes bytes, size_t *ret_ta
 	struct amqp_frame *ret_frame, gh_error *ret_err)
 {
 	uint32_t size;
-	*ret_taken = f->over ? bytes.len : 0;
+	bool over = f->stage == AMQP_FRAMES_OVER;
+	*ret_taken = over ? bytes.len : 0;
 	*ret_bytes = (gh_bytes){NULL, 0};
-	if (f->over)
+	if (over)
 		return GH_OK;
 	if (f->passed)
 		buf_done(&f->held);

@@ -1,8 +1,10 @@
-/* amqp_frames.h - the stream of an AMQP peer, cut into frames and judged before Proton gets them (AMQP 2.3).  No I/O.
+/* amqp_frames.h - the stream of an AMQP peer, cut into frames and judged before Proton gets them (AMQP 2.2, 2.3).  No I/O.
  *
- * Proton trusts frames where it should not: it asserts on a first transfer without delivery-id, takes transfers that no
- * credit allows, follows nested values by recursion, and does not tell the message-format.  So each frame passes here:
- * its size and header are checked, and of its performative how deep it nests and, of a transfer, what it says.
+ * Proton trusts frames where it should not: it asserts on a first transfer without delivery-id, takes numbers of sessions
+ * and links twice and transfers from a receiver, serves frames of SASL after SASL and performatives before OPEN, would
+ * begin TLS inside of TLS, follows nested values by recursion, and does not tell the message-format.  So each frame passes
+ * here: its size and header are checked, whether it may come now, and of its performative how deep it nests and what the
+ * numbers in it stand for.
  *
  * Incremental: bytes may come in any pieces; a frame is passed on when it is whole, without a copy when it came so.
  */
@@ -12,6 +14,7 @@
 #include <gatehouse/message.h>
 
 #include "src/base/buf.h"
+#include "transports/amqp/amqp_places.h"
 
 enum {
 	AMQP_FRAME_HEAD_BYTES = 8,
@@ -26,27 +29,36 @@ struct amqp_frame {
 	uint32_t message_format;
 };
 
-struct amqp_partial {
-	uint16_t channel;
-	uint32_t handle;
+/* What may come next. */
+enum amqp_frames_stage {
+	AMQP_FRAMES_START,     /* a protocol header, of SASL or of AMQP */
+	AMQP_FRAMES_SASL,      /* the one frame in which a client names its mechanism; none here asks for more */
+	AMQP_FRAMES_SASL_DONE, /* the header of AMQP */
+	AMQP_FRAMES_HEADER,    /* OPEN */
+	AMQP_FRAMES_OPEN,      /* all but OPEN */
+	AMQP_FRAMES_OVER,      /* CLOSE came, or a fault: nothing more is passed */
 };
 
 struct amqp_frames {
 	uint32_t frame_max;
-	bool over;       /* a fault: nothing more is passed */
+	size_t places_max;
+	enum amqp_frames_stage stage;
 	bool passed;     /* what is held was passed */
 	struct buf held; /* the front of a frame that has not come whole */
-	struct amqp_partial partial[AMQP_FRAMES_PARTIAL_MAX];
-	size_t partial_count;
+	struct amqp_places places;
 };
 
-void amqp_frames_init(struct amqp_frames *f, uint32_t frame_max);
+/* places_max: of sessions and links together. */
+void amqp_frames_init(struct amqp_frames *f, uint32_t frame_max, size_t places_max);
 void amqp_frames_done(struct amqp_frames *f);
 
 /* Takes from the front of `bytes`: *ret_taken of them.  When that completes a frame, *ret_bytes is the frame or protocol header
- * (borrowed until the next call) and *ret_frame tells of it; else *ret_bytes is empty.
- * GH_OK: go on, at once while bytes are left.  Else a fault: GH_MALFORMED, GH_TOO_LARGE (frame size, depth, partial
- * deliveries), GH_NO_MEMORY; all that comes afterwards is taken and nothing passed. */
+ * (borrowed until the next call) and *ret_frame tells of it; else *ret_bytes is empty, also for a frame that came too late
+ * for its session.
+ * GH_OK: go on, at once while bytes are left.  Else a fault, after which everything is taken and nothing passed:
+ * GH_NOT_FOUND (amqp_header) = the protocol header is of something that is not spoken here; GH_MALFORMED; GH_INVALID = it
+ * may not come now, or names a session or link that is not there, or is; GH_TOO_LARGE (frame size, depth, partial
+ * deliveries); GH_QUOTA (sessions and links); GH_NO_MEMORY. */
 gh_status amqp_frames_next(struct amqp_frames *f, gh_bytes bytes, size_t *ret_taken, gh_bytes *ret_bytes,
 	struct amqp_frame *ret_frame, gh_error *ret_err);
 

@@ -31,6 +31,7 @@ static void node_unblock(struct amqp_node *node)
 		if (*at == node) {
 			*at = node->blocked_next;
 			node->blocked = false;
+			amqp_wake(node->conn);
 			break;
 		}
 }
@@ -48,12 +49,27 @@ void amqp_node_free(struct amqp_node *node)
 	free(node);
 }
 
+/* Read and not only settled: Proton counts against the session what of a settled delivery comes later. */
+void amqp_node_discard(pn_link_t *link)
+{
+	char scratch[1024];
+	pn_delivery_t *delivery;
+	while (pn_link_is_receiver(link) && (delivery = pn_link_current(link))) {
+		while (pn_link_recv(link, scratch, sizeof scratch) > 0)
+			;
+		if (pn_delivery_partial(delivery) && !pn_delivery_aborted(delivery))
+			return;
+		pn_delivery_settle(delivery);
+	}
+}
+
 void amqp_node_close(struct amqp_node *node, gh_status status, const char *code, const char *text)
 {
 	pn_link_t *link = node->link;
 	amqp_error_put(pn_link_condition(link), node->conn->worker, status, code, text);
 	amqp_node_free(node);
 	pn_link_close(link);
+	amqp_node_discard(link);
 }
 
 /* ---- attaching ---- */

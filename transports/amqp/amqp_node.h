@@ -25,6 +25,8 @@ struct amqp_node {
 
 /* The link ends, with why; what was submitted is still stored. */
 void amqp_node_close(struct amqp_node *node, gh_status status, const char *code, const char *text);
+/* What its peer sent, and sends until it hears that the link was closed, is nobody's. */
+void amqp_node_discard(pn_link_t *link);
 /* The link is gone, or its connection is. */
 void amqp_node_free(struct amqp_node *node);
 

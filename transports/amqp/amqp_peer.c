@@ -263,6 +263,20 @@ gh_status amqp_peer_grant(struct amqp_conn *c, gh_bytes name, gh_bytes token, gh
 	return GH_OK;
 }
 
+void amqp_peer_recheck(struct amqp_conn *c)
+{
+	for (struct amqp_grant **at = &c->grants; *at;) {
+		struct amqp_grant *grant = *at;
+		if (grant_check(c, grant_token(grant), NULL) == GH_OK) {
+			at = &grant->next;
+			continue;
+		}
+		*at = grant->next;
+		free(grant);
+		c->grant_count--;
+	}
+}
+
 /* ---- who may speak ---- */
 
 gh_status amqp_peer_admit(

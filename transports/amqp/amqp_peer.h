@@ -51,6 +51,8 @@ gh_status amqp_peer_admit(
 /* As gh_link_submit. */
 gh_status amqp_peer_submit(struct amqp_peer *peer, const gh_draft *draft, struct amqp_ticket *ticket);
 
+/* Forgets tokens for more than one identity that are good no more. */
+void amqp_peer_recheck(struct amqp_conn *c);
 /* Closes what is no longer needed; `lost` hears of each peer that may no longer speak, before it is freed. */
 void amqp_peer_sweep(struct amqp_conn *c, void (*lost)(struct amqp_peer *peer, gh_status why));
 void amqp_peer_free_all(struct amqp_conn *c);
