@@ -74,7 +74,8 @@ typedef struct gh_link_request {
 	gh_bytes client_info; /* user agent text, for the log */
 	gh_peer peer;
 	bool session_clean; /* forget stored subscriptions and keep none */
-	bool sessionless;   /* reads, keeps and forgets no stored session, is nobody's presence, never waits: HTTP */
+	bool sessionless;   /* reads, keeps and forgets no stored session, never waits: HTTP, AMQP */
+	bool unseen;        /* is nobody's presence: HTTP */
 	bool displaces;     /* an older link of this identity over the same transport is closed */
 } gh_link_request;
 

@@ -59,7 +59,7 @@ void core_worker_tick(gh_worker *worker, uint64_t now_ms);
 gh_status core_credentials_changed(struct core *core, gh_bytes device_id);
 
 /* Any thread.  Is the identity connected (service contract 2.7)?  Then *ret_since_ms is the wall time since when it is
- * without a break.  A sessionless link is nobody's presence.  module_id: empty = the device itself. */
+ * without a break.  An unseen link is nobody's presence.  module_id: empty = the device itself. */
 bool core_presence(struct core *core, gh_bytes device_id, gh_bytes module_id, uint64_t *ret_since_ms);
 uint64_t core_presence_devices(struct core *core); /* connected now; modules do not count */
 

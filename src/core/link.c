@@ -29,6 +29,7 @@ struct gh_link {
 	bool held : 1;
 	bool session_clean : 1;
 	bool sessionless : 1;
+	bool unseen : 1;
 	bool in_presence : 1; /* to be taken out again */
 	bool session_present : 1;
 	bool will_allowed : 1; /* revoked, but what was deposited may still be said */
@@ -146,6 +147,7 @@ static gh_link *link_new(gh_worker *worker, const gh_link_request *request, cons
 	link->expires_s = principal->expires_s;
 	link->session_clean = request->session_clean;
 	link->sessionless = request->sessionless;
+	link->unseen = request->unseen;
 	link->state = LINK_WAITING;
 	link->seat.task.run = link_seat_events;
 	link->seat.host = worker->host;
@@ -195,7 +197,7 @@ static void link_give_seat_back(gh_link *link)
 static void link_enter_presence(gh_link *link)
 {
 	uint8_t key[LINK_KEY_MAX];
-	if (!link->sessionless)
+	if (!link->unseen)
 		link->in_presence = presence_add(
 			link->worker->presence, (gh_bytes){key, link_key(link, false, key)}, link->worker->wall_ms);
 }

@@ -97,6 +97,7 @@ static void double_remember(struct core_double_request *seen, const gh_link_requ
 	double_text(seen->address, sizeof seen->address, text_of(request->peer.address));
 	seen->session_clean = request->session_clean;
 	seen->sessionless = request->sessionless;
+	seen->unseen = request->unseen;
 	seen->displaces = request->displaces;
 }
 

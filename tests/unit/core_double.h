@@ -47,7 +47,7 @@ struct gh_call {
 /* What a request said, as text; cut to fit. */
 struct core_double_request {
 	char host[300], device_id[300], module_id[300], token[300], model_id[300], client_info[300], address[64];
-	bool session_clean, sessionless, displaces;
+	bool session_clean, sessionless, unseen, displaces;
 };
 
 struct gh_worker {

@@ -63,6 +63,7 @@ Test(amqp_links, must_57_a_reply_bears_the_id_of_its_request_in_the_same_type)
 	cr_assert_str_eq(worker.request.device_id, "dev1");
 	cr_assert_str_eq(worker.request.token, TOKEN);
 	cr_assert_str_eq(worker.request.host, "hub.example.net");
+	cr_assert(worker.request.sessionless && !worker.request.unseen && !worker.request.displaces);
 	cr_assert_eq(core_double_links_open(&worker), 1);
 }
 

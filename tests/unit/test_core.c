@@ -220,7 +220,7 @@ struct device_ask {
 	const char *transport; /* NULL = "test" */
 	uint64_t se;
 	bool clean;
-	bool sessionless;
+	bool sessionless, unseen;
 };
 
 static gh_status device_open_with(
@@ -242,6 +242,7 @@ static gh_status device_open_with(
 		.model_id = text_of(ask.model),
 		.session_clean = ask.clean,
 		.sessionless = ask.sessionless,
+		.unseen = ask.unseen,
 		.displaces = !ask.sessionless,
 	};
 	gh_error err = {0};
@@ -1007,9 +1008,9 @@ Test(core, records_in_flight_are_nobodys_presence)
 
 /* ---- links without a session ---- */
 
-static const struct device_ask ask_sessionless = {.id = "dev1", .sessionless = true};
+static const struct device_ask ask_sessionless = {.id = "dev1", .sessionless = true, .unseen = true};
 
-Test(core, a_sessionless_link_is_nobodys_presence)
+Test(core, an_unseen_link_is_nobodys_presence)
 {
 	struct world *w = world_new();
 	struct device d = {0}, request = {0};
@@ -1021,6 +1022,24 @@ Test(core, a_sessionless_link_is_nobodys_presence)
 	device_close(&request);
 	cr_assert_eq(world_since(w, "dev1", NULL), 3);
 	cr_assert_eq(core_presence_devices(w->core), 1);
+	world_free(w);
+}
+
+Test(core, a_sessionless_link_is_seen_unless_it_asks_not_to_be)
+{
+	struct world *w = world_new();
+	struct device one = {0}, two = {0};
+	static const struct device_ask seen = {.id = "dev1", .sessionless = true};
+	world_second(w, 3);
+	cr_assert_eq(device_open_as(w, 0, &one, seen), GH_OK);
+	cr_assert_eq(world_since(w, "dev1", NULL), 3);
+	cr_assert_eq(core_presence_devices(w->core), 1);
+	world_second(w, 5);
+	cr_assert_eq(device_open_as(w, 0, &two, seen), GH_OK, "a renewed token, before the older link goes");
+	device_close(&one);
+	cr_assert_eq(world_since(w, "dev1", NULL), 3);
+	device_close(&two);
+	cr_assert_eq(world_since(w, "dev1", NULL), -1);
 	world_free(w);
 }
 

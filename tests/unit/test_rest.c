@@ -52,7 +52,7 @@ Test(rest, a_request_is_checked_with_the_token_and_the_device_of_its_path)
 	cr_assert_str_eq(worker.request.token, "SharedAccessSignature sr=y");
 	cr_assert_str_eq(worker.request.client_info, "me");
 	cr_assert_str_eq(worker.request.address, "192.0.2.7");
-	cr_assert(worker.request.sessionless && !worker.request.displaces);
+	cr_assert(worker.request.sessionless && worker.request.unseen && !worker.request.displaces);
 	stored();
 	cr_assert(http_pair_is(&pair, 204));
 }

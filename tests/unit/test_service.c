@@ -155,7 +155,7 @@ static const gh_link_ops device_ops = {device_opened, device_settled, device_wri
 struct device_ask {
 	const char *id, *module;
 	const char *transport; /* NULL = "test" */
-	bool sessionless;
+	bool sessionless, unseen;
 };
 
 /* With KEY_1. */
@@ -176,6 +176,7 @@ static gh_status device_open(gh_worker *worker, struct device *d, struct device_
 		.token = text_of(token),
 		.session_clean = true,
 		.sessionless = ask.sessionless,
+		.unseen = ask.unseen,
 		.displaces = !ask.sessionless,
 	};
 	return gh_link_open(worker, &request, &device_ops, d, NOW_MS, &d->link, &present, &err);
@@ -498,7 +499,7 @@ Test(service, a_change_ends_that_devices_links_on_every_worker_before_it_is_answ
 		cr_assert_eq(device_open(w->hub.workers[0], &here, (struct device_ask){.id = "dev1"}), GH_OK);
 		struct device_ask elsewhere = {.id = "dev1", .transport = "other"};
 		cr_assert_eq(device_open(w->hub.workers[1], &there, elsewhere), GH_OK);
-		struct device_ask kept = {.id = "dev1", .sessionless = true};
+		struct device_ask kept = {.id = "dev1", .sessionless = true, .unseen = true};
 		cr_assert_eq(device_open(w->hub.workers[1], &request, kept), GH_OK);
 		for (int n = 0; n < WORKERS; n++) {
 			struct device_ask other = {.id = "dev2", .transport = n ? "other" : NULL};
@@ -713,7 +714,7 @@ Test(service, an_identity_is_connected_while_a_link_with_a_session_is_open)
 			.body = "{\"deviceId\":\"dev1\",\"moduleId\":\"m1\",\"authentication\":{\"symmetricKey\":"
 				"{\"primaryKey\":\"" KEY_1 "\",\"secondaryKey\":\"" KEY_1 "\"}}}"});
 	cr_assert_str_eq(answer_text(&a, "connectionState"), "Disconnected", "%s", a.code);
-	struct device_ask sessionless = {.id = "dev1", .sessionless = true};
+	struct device_ask sessionless = {.id = "dev1", .sessionless = true, .unseen = true};
 	cr_assert_eq(device_open(w->hub.workers[1], &request, sessionless), GH_OK);
 	world_ask(w, &a, ask_get);
 	cr_assert_str_eq(answer_text(&a, "connectionState"), "Disconnected", "a request is nobody's presence");
@@ -751,7 +752,7 @@ Test(service, connected_devices_are_counted_once_each)
 	struct device_ask over_other = {.id = "dev1", .transport = "other"};
 	cr_assert_eq(device_open(w->hub.workers[1], &other, over_other), GH_OK);
 	assert_connected(w, "1", "twice, over two transports");
-	struct device_ask sessionless = {.id = "dev2", .sessionless = true};
+	struct device_ask sessionless = {.id = "dev2", .sessionless = true, .unseen = true};
 	cr_assert_eq(device_open(w->hub.workers[1], &request, sessionless), GH_OK);
 	assert_connected(w, "1", "a request");
 	cr_assert_eq(device_open(w->hub.workers[1], &second, (struct device_ask){.id = "dev2"}), GH_OK);

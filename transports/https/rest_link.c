@@ -167,6 +167,7 @@ static gh_link_request rest_link_request(const struct rest_conn *conn, const str
 		.client_info = claim->client_info,
 		.peer = conn->wire->ops->peer(conn->wire),
 		.sessionless = true,
+		.unseen = true,
 	};
 }
 
