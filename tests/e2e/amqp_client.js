@@ -16,11 +16,11 @@ function mechanism(name, response) {
 }
 
 /** What the options of rhea need to know of where to connect. */
-function place(gateway, web) {
+function place(gateway, web, query) {
   if (!web) return { port: gateway.amqpPort, transport: 'tls', ca: gateway.ca };
   const agent = new https.Agent({ ca: gateway.ca, port: gateway.httpsPort });
   const connect = rhea.create_container().websocket_connect(WebSocket);
-  return { connection_details: connect(`wss://localhost:${gateway.httpsPort}/$iothub/websocket`, 'AMQPWSB10', { agent }) };
+  return { connection_details: connect(`wss://localhost:${gateway.httpsPort}/$iothub/websocket${query}`, 'AMQPWSB10', { agent }) };
 }
 
 /** The error of an endpoint that the peer closed, as plain values. */
@@ -30,15 +30,15 @@ function errorOf(error) {
 
 class AmqpClient {
   /** Opens a connection and waits for OPEN; without user name and mechanism no SASL is spoken. client.refused says why not. */
-  static async connect(t, gateway, { web = false, ...options } = {}) {
+  static async connect(t, gateway, { web = false, query = '', ...options } = {}) {
     const client = new AmqpClient();
     Object.assign(client, { gateway, outcomes: new Map(), detached: [] });
     client.container = rhea.create_container({ id: options.container_id ?? 'amqp-client' });
     client.container.on('error', () => {}); // what nobody listens for
     const opened = client.next('connection_open');
     client.ended = new Promise((resolve) => { // by a CLOSE, or without one
-      client.container.once('connection_close', ({ connection }) => resolve(errorOf(connection.error) ?? null));
-      client.container.once('disconnected', ({ error }) => resolve(error ?? null));
+      client.container.once('connection_close', ({ connection, error }) => resolve(error ?? errorOf(connection.error) ?? null));
+      client.container.on('disconnected', ({ error }) => resolve(error ?? null));
     });
     for (const outcome of [...OUTCOMES, 'settled']) client.container.on(outcome, (context) => client.settle(outcome, context));
     for (const name of ['sender_close', 'receiver_close'])
@@ -46,8 +46,8 @@ class AmqpClient {
     for (const name of ['sender_error', 'receiver_error', 'session_error', 'connection_error', 'protocol_error'])
       client.container.on(name, () => {}); // told by the close that comes with it
     client.connection = client.container.connect({ host: 'localhost', hostname: gateway.host, servername: 'localhost',
-      reconnect: false, ...place(gateway, web), ...options });
-    defer(t, () => client.connection.socket?.destroy?.());
+      reconnect: false, ...place(gateway, web, query), ...options });
+    defer(t, () => client.drop());
     client.refused = await within(Promise.race([opened.then(() => undefined), client.ended.then((error) => error ?? 'closed')]),
       'OPEN');
     return client;
@@ -164,6 +164,14 @@ class AmqpClient {
   async leave() {
     this.connection.close();
     await within(this.ended, 'the end of the connection');
+  }
+
+  /** The socket is gone, as after a power cut, and so are rhea's timers. */
+  drop() {
+    const { socket, heartbeat_in: listening, heartbeat_out: speaking } = this.connection;
+    this.connection.output = () => {};
+    for (const timer of [listening, speaking]) clearTimeout(timer);
+    if (socket?.destroy) socket.destroy(); else socket?.end();
   }
 
   /** With what error the server closed the connection: null = none. */

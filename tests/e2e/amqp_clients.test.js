@@ -8,7 +8,7 @@ const { NoRetry, errors } = require('azure-iot-common');
 const { Client, Message } = require('azure-iot-device');
 const { Amqp, AmqpWs } = require('azure-iot-device-amqp');
 const { AmqpClient, connectDevice, data, eventsOf, plainUser, rhea } = require('./amqp_client');
-const { Device, Gateway, KEYS, defer, keyOf, promise, run, temporaryFolder, within } = require('./gateway');
+const { Device, Gateway, defer, keyOf, promise, run, temporaryFolder, within } = require('./gateway');
 
 const uuid = '1e0ff5d0-6f5c-4d04-9c5f-0e2b7a3f1c55';
 const AUTH_METHOD = '{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}';
@@ -166,24 +166,5 @@ for (const way of ['tcp', 'web']) {
     const second = await Gateway.start(t, { dir, port: first.port, amqpPort: first.amqpPort, httpsPort: first.httpsPort });
     await within(client.sendEvent(new Message('after')), 'the acknowledgement after the restart', 60000);
     assert.deepEqual((await second.messages(2)).map((message) => message.body), ['before', 'after']);
-  });
-
-  promise(`the SDK over AMQP${over} comes back by itself after the gateway was stopped and started again`, async (t) => {
-    const dir = path.join(temporaryFolder(t), 'data');
-    const first = await Gateway.start(t, { dir });
-    const client = await openSdk(t, await first.addDevice('stopped'), way, { retry: true });
-    await within(client.sendEvent(new Message('before')), 'the acknowledgement');
-    assert.equal((await first.daemon.kill('SIGTERM')).code, 0);
-    const second = await Gateway.start(t, { dir, port: first.port, amqpPort: first.amqpPort, httpsPort: first.httpsPort });
-    await within(client.sendEvent(new Message('after')), 'the acknowledgement after the restart', 60000);
-    assert.deepEqual((await second.messages(2)).map((message) => message.body), ['before', 'after']);
-  });
-
-  promise(`the SDK is told over AMQP${over} that twins and methods are not there, and still sends`, async (t) => {
-    const gateway = await Gateway.start(t);
-    const client = await openSdk(t, await gateway.addDevice('twin'), way);
-    await assert.rejects(within(client.getTwin(), 'the refusal of a twin'), errors.NotImplementedError);
-    await within(client.sendEvent(new Message('sent')), 'the acknowledgement');
-    assert.equal((await gateway.messages(1))[0].body, 'sent');
   });
 }

@@ -1,9 +1,10 @@
 // Every published token vector, sent over a real connection: as the password of MQTT good ones get CONNACK 0, bad ones 5;
-// as Authorization of HTTP good ones get 204, bad ones 401.
+// as Authorization of HTTP good ones get 204, bad ones 401; put to $cbs of AMQP good ones get 200, bad ones 401.
 'use strict';
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
+const { AmqpClient, eventsOf } = require('./amqp_client');
 const { Gateway, Module, document, freePort, keyOf, promise, sasToken } = require('./gateway');
 const { HttpsClient, ask, telemetry } = require('./https_client');
 const { MqttClient } = require('./mqtt_client');
@@ -91,6 +92,44 @@ promise('must_10 every good vector of a device is let in over HTTP; those of a m
       assert.equal((await ask(gateway, request)).status, 204);
       assert.equal((await client.ask(request)).status, 204, 'on a connection that others used');
     });
+});
+
+/** What $cbs answers to the token, put for who presents it. */
+async function put(client, { deviceId, moduleId, token }) {
+  const module = moduleId ? `/modules/${encodeURIComponent(moduleId)}` : '';
+  const name = `hub.example.net/devices/${encodeURIComponent(deviceId)}${module}`;
+  return (await client.putToken(name, token)).application_properties['status-code'];
+}
+
+const linkOf = ({ deviceId, moduleId }) => eventsOf({ deviceId, moduleId: moduleId || undefined });
+
+promise('must_10 every good vector is let in over AMQP, and then the link it is for', async (t) => {
+  const gateway = await vectorHub(t);
+  for (const vector of vectors.filter(({ name }) => name.startsWith('P')))
+    await t.test(`${vector.name} ${vector.what}`, async () => {
+      const client = await AmqpClient.connect(t, gateway);
+      assert.equal(await put(client, vector), 200);
+      assert.equal(await client.refusal('sender', linkOf(vector)), undefined);
+      await client.leave();
+    });
+});
+
+promise('must_11 every bad vector gets 401 over AMQP, opens no link, and the log says why', async (t) => {
+  const gateway = await vectorHub(t);
+  const client = await AmqpClient.connect(t, gateway);
+  const refused = async (vector) => {
+    const before = gateway.daemon.stderr.length;
+    assert.equal(await put(client, vector), vector.code === 'token_missing' ? 400 : 401);
+    if (!['token_missing', 'token_too_long'].includes(vector.code)) { // those are refused before anybody is asked
+      const said = await gateway.daemon.said(vector.code, before);
+      assert.ok(!said.includes('sig='), 'the log holds the token');
+    }
+    assert.equal(await client.refusal('sender', linkOf(vector)), 'amqp:unauthorized-access');
+  };
+  for (const vector of vectors.filter(({ name }) => name.startsWith('N')))
+    await t.test(`${vector.name} ${vector.what}`, () => refused(vector));
+  for (const [letter, what, token, code] of furtherNegatives())
+    await t.test(`(${letter}) ${what}`, () => refused({ deviceId: 'dev1', token, code }));
 });
 
 promise('must_11 every bad vector gets 401 over HTTP, on a connection a good one opened, and the log says why', async (t) => {
