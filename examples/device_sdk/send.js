@@ -2,21 +2,23 @@
 //
 //     npm ci && NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [PROTOCOL [COUNT [PORT]]]
 //
-// PROTOCOL is mqtt, mqtt-ws (over WebSocket) or http.  Nothing here knows Gatehouse: a connection string of the hub and
-// trust in its certificate are all it takes; a port other than 443 needs an agent of its own, because the SDK has no place
-// for it.
+// PROTOCOL is mqtt, amqp, either with -ws (over WebSocket), or http.  Nothing here knows Gatehouse: a connection string of
+// the hub and trust in its certificate are all it takes; a port other than 443 needs an agent of its own, because the SDK
+// has no place for it.
 'use strict';
 const https = require('https');
 const { Client, Message } = require('azure-iot-device');
+const { Amqp, AmqpWs } = require('azure-iot-device-amqp');
 const { Http } = require('azure-iot-device-http');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 
-const PROTOCOLS = { mqtt: Mqtt, 'mqtt-ws': MqttWs, http: Http };
+const PROTOCOLS = { mqtt: Mqtt, 'mqtt-ws': MqttWs, amqp: Amqp, 'amqp-ws': AmqpWs, http: Http };
 
 /** Where an agent with a port goes, for those whose port is 443 otherwise. */
 const agentOptions = {
   http: (agent) => ({ http: { agent } }),
   'mqtt-ws': (agent) => ({ mqtt: { webSocketAgent: agent } }),
+  'amqp-ws': (agent) => ({ amqp: { webSocketAgent: agent } }),
 };
 
 async function main(connectionString, protocol, count, port) {
@@ -37,7 +39,7 @@ async function main(connectionString, protocol, count, port) {
 
 const [connectionString, protocol = 'mqtt', count = '3', port = '443'] = process.argv.slice(2);
 if (!connectionString || !PROTOCOLS[protocol]) {
-  console.error('usage: NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [mqtt|mqtt-ws|http [COUNT [PORT]]]');
+  console.error('usage: NODE_EXTRA_CA_CERTS=CA_FILE node send.js CONNECTION_STRING [mqtt|mqtt-ws|amqp|amqp-ws|http [COUNT [PORT]]]');
   process.exit(2);
 }
 main(connectionString, protocol, Number(count), Number(port)).then(() => process.exit(0), (error) => {
