@@ -66,7 +66,8 @@ Test(config, every_key_is_read)
 		     "  secondKeyFile: k2.pem\n"
 		     "listeners:\n"
 		     "  mqtt: {address: \"::1\", port: 0}\n"
-		     "  https: {address: 10.0.0.1, port: 8443, origins: [\"https://a.example\", \"http://b:80\"]}\n"
+		     "  amqp: {address: 127.0.0.1, port: 5672}\n"
+				     "  https: {address: 10.0.0.1, port: 8443, origins: [\"https://a.example\", \"http://b:80\"]}\n"
 		     "backend: embedded\n"
 		     "embedded: {partitions: 32, level: fsync}\n"
 		     "disabledConnack: 5\n"
@@ -88,6 +89,9 @@ Test(config, every_key_is_read)
 	cr_assert_str_eq(config->tls.second_key_file, "/etc/gh/k2.pem");
 	cr_assert_str_eq(config->mqtt.address, "::1");
 	cr_assert_eq(config->mqtt.port, 0);
+	cr_assert_str_eq(config->amqp.address, "127.0.0.1");
+	cr_assert_eq(config->amqp.port, 5672);
+	cr_assert(config->amqp.served);
 	cr_assert_str_eq(config->https.address, "10.0.0.1");
 	cr_assert_eq(config->https.port, 8443);
 	cr_assert_str_eq(config->origins[0], "https://a.example");
@@ -149,8 +153,8 @@ static const struct {
 		"unknown key \"hostname\" in the configuration; the nearest known one is \"hostName\""},
 	{"unknown key deep", MINIMAL "listeners:\n  mqtt:\n    adress: ::1\n", 6, 5,
 		"the nearest known one is \"address\""},
-	{"a listener that comes later", MINIMAL "listeners: {amqp: {port: 1}}\n", 4, 13,
-		"unknown key \"amqp\" in listeners"},
+	{"a listener that comes later", MINIMAL "listeners: {admin: {port: 1}}\n", 4, 13,
+		"unknown key \"admin\" in listeners"},
 	{"unknown limit", MINIMAL "limits:\n  commit_record_max: 1\n", 5, 3,
 		"unknown limit \"commit_record_max\"; the nearest known one is \"commit_records_max\""},
 	{"control characters in a key", MINIMAL "\"a\\x1bb\": 1\n", 4, 1, "unknown key \"a\\x1bb\""},
