@@ -25,6 +25,8 @@ const struct log *gh_worker_log(const gh_worker *worker);
 
 /* Wall clock of this loop turn, milliseconds since 1970-01-01T00:00:00Z: for Date fields and texts, never for deadlines. */
 uint64_t gh_worker_wall_ms(const gh_worker *worker);
+/* Is this a host name of the hub?  With or without :port, in any case; an empty one says nothing and is. */
+bool gh_worker_knows_host(const gh_worker *worker, gh_bytes host);
 /* Cryptographically strong. */
 void gh_worker_random(gh_worker *worker, void *ret_bytes, size_t len);
 

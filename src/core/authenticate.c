@@ -3,12 +3,14 @@
 #include "src/base/map.h"
 #include "src/base/text.h"
 
-static bool authenticate_host_known(const char *const *hosts, gh_bytes named)
+bool authenticate_host_known(const struct authenticate_rules *rules, gh_bytes named)
 {
 	gh_bytes host, port;
+	if (named.len == 0)
+		return true;
 	text_cut(named, ':', &host, &port);
-	for (; *hosts; hosts++)
-		if (text_equal_nocase(host, text_of(*hosts)))
+	for (const char *const *known = rules->hosts; *known; known++)
+		if (text_equal_nocase(host, text_of(*known)))
 			return true;
 	return false;
 }
@@ -54,7 +56,7 @@ gh_status authenticate_switched_on(const struct authenticate_switches *off, gh_a
 gh_status authenticate(const struct authenticate_rules *rules, const gh_link_request *request, uint64_t now_s,
 	struct principal *ret_principal, gh_error *ret_err)
 {
-	if (request->host.len && !authenticate_host_known(rules->hosts, request->host))
+	if (!authenticate_host_known(rules, request->host))
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "host_unknown", "the host name is none of this hub's");
 	struct identity identity;
 	gh_status status = authenticate_identity(rules, request->device_id, request->module_id, &identity, ret_err);

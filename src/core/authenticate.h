@@ -29,6 +29,9 @@ struct authenticate_rules {
 /* GH_UNAUTHORIZED, sas_switched_off. */
 gh_status authenticate_switched_on(const struct authenticate_switches *off, gh_auth_method method, gh_error *ret_err);
 
+/* Empty, or one of the hub's, with or without :port. */
+bool authenticate_host_known(const struct authenticate_rules *rules, gh_bytes named);
+
 /* What a link keeps of the credential it was opened with. */
 struct principal {
 	gh_auth_method method;

@@ -189,6 +189,11 @@ const struct log *gh_worker_log(const gh_worker *worker)
 	return worker->log;
 }
 
+bool gh_worker_knows_host(const gh_worker *worker, gh_bytes host)
+{
+	return authenticate_host_known(worker->rules, host);
+}
+
 uint64_t gh_worker_wall_ms(const gh_worker *worker)
 {
 	return worker->wall_ms;

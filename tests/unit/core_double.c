@@ -50,6 +50,11 @@ const gh_limits *gh_worker_limits(const gh_worker *worker)
 	return &worker->limits;
 }
 
+bool gh_worker_knows_host(const gh_worker *worker, gh_bytes host)
+{
+	return !worker->host || text_equal_nocase(host, text_of(worker->host));
+}
+
 uint64_t gh_worker_wall_ms(const gh_worker *worker)
 {
 	return worker->wall_ms;

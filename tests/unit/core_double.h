@@ -58,6 +58,7 @@ struct gh_worker {
 	size_t reserved;       /* by gh_worker_reserve; at the end 0 */
 	gh_link *links;        /* newest first; kept until the end, closed or not */
 	/* switches */
+	const char *host; /* the one there is; NULL = every one */
 	gh_status open_status;
 	bool session_present;
 	gh_status submit_status;

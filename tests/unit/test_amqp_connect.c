@@ -194,6 +194,30 @@ Test(amqp_connect, open_tells_frame_size_channels_and_half_the_silence)
 	cr_assert_str_eq(pn_connection_remote_container(pair.client.connection), "gatehouse");
 }
 
+Test(amqp_connect, a_host_name_that_is_none_of_the_hubs_is_not_found)
+{
+	struct amqp_pair_login login = {.host = "HUB.example.net"};
+	worker.host = "hub.example.net";
+	amqp_pair_init(&pair, &worker, &login);
+	cr_assert(amqp_pair_heard(&pair, "open"));
+	amqp_pair_done(&pair);
+	login.host = "other.example.net";
+	amqp_pair_init(&pair, &worker, &login);
+	cr_assert(amqp_pair_heard(&pair, "open close:amqp:not-found"));
+	cr_assert(connect_ended("host_unknown"));
+}
+
+Test(amqp_connect, an_idle_time_out_of_next_to_nothing_is_refused)
+{
+	for (uint32_t ms = 1; ms <= worker.limits.amqp_peer_idle_ms_min; ms += 333) {
+		struct amqp_pair_login login = {.idle_ms = 2 * ms}; /* it announces half of it */
+		amqp_pair_init(&pair, &worker, &login);
+		cr_assert(amqp_pair_heard(&pair, ms < 1000 ? "open close:amqp:not-allowed" : "open"), "%u", ms);
+		amqp_pair_done(&pair);
+	}
+	connect_raw();
+}
+
 /* ---- time ---- */
 
 Test(amqp_connect, who_proves_nothing_is_closed)

@@ -55,11 +55,26 @@ static void amqp_refuse(struct amqp_conn *c)
 
 /* ---- what Proton tells ---- */
 
+/* An empty frame every half millisecond is asked of us, if a peer likes: Proton would send them. */
+static gh_status amqp_judge_open(const struct amqp_conn *c, gh_error *ret_err)
+{
+	pn_millis_t idle_ms = pn_transport_get_remote_idle_timeout(c->driver.transport);
+	if (!gh_worker_knows_host(c->worker, text_of(pn_connection_remote_hostname(c->driver.connection))))
+		return gh_fail(ret_err, GH_NOT_FOUND, "host_unknown", "the host name is none of this hub's");
+	if (idle_ms > 0 && idle_ms < amqp_limits(c)->amqp_peer_idle_ms_min)
+		return gh_fail(ret_err, GH_INVALID, "amqp_idle", "the idle-time-out is below amqp_peer_idle_ms_min");
+	return GH_OK;
+}
+
 static void on_connection_open(struct amqp_conn *c, pn_event_t *event)
 {
+	gh_error err;
 	(void)event;
 	pn_connection_set_container(c->driver.connection, "gatehouse");
-	pn_connection_open(c->driver.connection);
+	if (amqp_judge_open(c, &err) == GH_OK)
+		pn_connection_open(c->driver.connection);
+	else
+		amqp_fault(c, &err);
 }
 
 static void on_connection_close(struct amqp_conn *c, pn_event_t *event)
@@ -276,6 +291,14 @@ static void amqp_output_done(gh_engine *engine, size_t len)
 		amqp_wake(c);
 }
 
+static bool amqp_finished(const gh_engine *engine)
+{
+	const struct amqp_conn *c = (const struct amqp_conn *)engine;
+	pn_connection_driver_t *driver = (pn_connection_driver_t *)&c->driver;
+	return c->why &&
+	       (c->input_over || pn_connection_driver_write_closed(driver) || pn_connection_driver_read_closed(driver));
+}
+
 /* ---- time ---- */
 
 static void amqp_peer_lost(struct amqp_peer *peer, gh_status why)
@@ -337,18 +360,10 @@ static uint64_t amqp_tick(gh_engine *engine, uint64_t now_ms)
 	uint64_t due = amqp_proof_due(c);
 	int64_t idle = pn_transport_tick(c->driver.transport, (int64_t)now_ms);
 	amqp_handle(c);
-	return c->why ? 0 : deadline_sooner(due, idle > 0 ? (uint64_t)idle : 0);
+	return amqp_finished(engine) ? 0 : deadline_sooner(due, idle > 0 ? (uint64_t)idle : 0);
 }
 
 /* ---- the rest of an engine ---- */
-
-static bool amqp_finished(const gh_engine *engine)
-{
-	const struct amqp_conn *c = (const struct amqp_conn *)engine;
-	pn_connection_driver_t *driver = (pn_connection_driver_t *)&c->driver;
-	return c->why &&
-	       (c->input_over || pn_connection_driver_write_closed(driver) || pn_connection_driver_read_closed(driver));
-}
 
 static void amqp_drain(gh_engine *engine, uint64_t now_ms)
 {

@@ -22,6 +22,7 @@ static const struct {
 	{"amqp_peers_max", "amqp:resource-limit-exceeded"},
 	{"amqp_credit", "amqp:transfer-limit-exceeded"},
 	{"amqp_depth", "amqp:decode-error"},
+	{"amqp_idle", "amqp:not-allowed"},
 	{"amqp_handle", "amqp:session:unattached-handle"},
 	{"amqp_handle_max", "amqp:connection:framing-error"},
 	{"amqp_handle_used", "amqp:session:handle-in-use"},
