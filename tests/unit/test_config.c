@@ -67,7 +67,7 @@ Test(config, every_key_is_read)
 		     "listeners:\n"
 		     "  mqtt: {address: \"::1\", port: 0}\n"
 		     "  amqp: {address: 127.0.0.1, port: 5672}\n"
-				     "  https: {address: 10.0.0.1, port: 8443, origins: [\"https://a.example\", \"http://b:80\"]}\n"
+		     "  https: {address: 10.0.0.1, port: 8443, origins: [\"https://a.example\", \"http://b:80\"]}\n"
 		     "backend: embedded\n"
 		     "embedded: {partitions: 32, level: fsync}\n"
 		     "disabledConnack: 5\n"
