@@ -25,7 +25,8 @@ enum { GH_RESOURCE_SEGMENTS_MAX = 6 };
 typedef struct gh_service_claim {
 	const char *transport; /* static, for the log */
 	gh_bytes token;        /* SAS token; empty = none */
-	unsigned rights;       /* GH_RIGHT_*: all of them are needed */
+	unsigned rights;       /* GH_RIGHT_*: all of them are needed; 0 = whoever holds a key of a policy */
+	bool text_keys;        /* where its sr begins with sb:// or amqps://, the text of a key may be the key */
 	/* What is asked for, below the host, decoded: "devices", "d1".  The token's sr must be a prefix by whole segments. */
 	gh_bytes segments[GH_RESOURCE_SEGMENTS_MAX];
 	size_t segment_count;

@@ -375,7 +375,6 @@ static enum sas_reason sas_judge_service(
 
 gh_status sas_verify_service(const struct sas_service_check *check, struct sas_verdict *ret_verdict, gh_error *ret_err)
 {
-	assert(check->rights != 0);
 	struct sas_token token;
 	gh_status status = sas_parse(check->text, check->limits, &token, ret_err);
 	if (status != GH_OK)

@@ -106,7 +106,7 @@ struct sas_service_check {
 	uint64_t now_s;
 	const gh_limits *limits;
 	struct sas_resource resource;
-	unsigned rights; /* GH_RIGHT_*, at least one: the policy must have them all */
+	unsigned rights; /* GH_RIGHT_*: the policy must have them all; 0 = any policy */
 	bool text_keys;  /* where sr begins with sb:// or amqps://, a key's base64 text may be the key */
 	sas_find_policy *find_policy;
 	void *find_policy_context;

@@ -25,7 +25,7 @@ static gh_status service_auth_check(const gh_worker *worker, const gh_service_cl
 		.limits = rules->limits,
 		.resource = {.hosts = rules->hosts, .segment_count = claim->segment_count},
 		.rights = claim->rights,
-		.text_keys = false, /* no client signs a request with the text of its key */
+		.text_keys = claim->text_keys,
 		.find_policy = policy_read,
 		.find_policy_context = rules->store,
 	};
@@ -65,7 +65,7 @@ static void service_auth_refused(gh_worker *worker, const gh_service_claim *clai
 
 gh_status gh_service_authorize(gh_worker *worker, const gh_service_claim *claim, gh_error *ret_err)
 {
-	assert(claim->segment_count <= GH_RESOURCE_SEGMENTS_MAX && claim->rights != 0);
+	assert(claim->segment_count <= GH_RESOURCE_SEGMENTS_MAX);
 	gh_error local, *err = ret_err ? ret_err : &local;
 	gh_status status = service_auth_check(worker, claim, err);
 	if (status != GH_OK)

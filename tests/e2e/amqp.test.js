@@ -175,6 +175,24 @@ promise('a token of a policy opens the links of every device it covers, and its 
     assert.equal(systemProperties['iothub-connection-auth-method'], authMethod('hub'));
 });
 
+promise('a token of a service client is answered 200 whatever its rights, by the text of the key where it says sb://', async (t) => {
+  const gateway = await Gateway.start(t);
+  await gateway.ok('policy', 'create', 'reader', '--rights', 'ServiceConnect', '--primary-key', keyOf(64), '--secondary-key', keyOf(96));
+  const device = await gateway.addDevice('served');
+  const client = await AmqpClient.connect(t, gateway);
+  const textKey = Buffer.from(keyOf(64)).toString('base64'); // whoever decodes it has the text of the key
+  const hub = `sb://${gateway.host}/iothub-ehub-hub-1`, partition = `${hub}/ConsumerGroups/$Default/Partitions/0`;
+  const put = async (name, resource, key, policy = 'reader') =>
+    (await client.putToken(name, sasToken(resource, key, { policy }))).application_properties['status-code'];
+  assert.equal(await put(gateway.host, gateway.host, keyOf(64)), 200);
+  assert.equal(await put(partition, partition, textKey), 200);
+  assert.equal(await put(`${hub}/$management`, hub, textKey), 200, 'the token covers more than it is shown for');
+  assert.equal(await put(gateway.host, gateway.host, textKey), 401, 'the text of a key is none without sb://');
+  assert.equal(await put(partition, `${hub}/$management`, textKey), 401, 'for something else');
+  assert.equal(await put(partition, partition, textKey, 'nobody'), 401);
+  assert.match(await client.refusal('sender', eventsOf(device)), /^amqp:unauthorized-access$/, 'it is no DeviceConnect');
+});
+
 promise('must_21 a new token keeps the link open past the end of the first; without one it ends then, and only it', async (t) => {
   const gateway = await Gateway.start(t);
   const renewed = await gateway.addDevice('renewed'), late = await gateway.addDevice('late');

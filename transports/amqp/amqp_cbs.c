@@ -11,6 +11,7 @@ enum {
 	CBS_CREDIT = 32,
 	CBS_REPLIES_MAX = 64, /* that have not left: with more, no request is asked for */
 	CBS_REQUEST_BYTES_MAX = 65536,
+	CBS_ROOM_BYTES = 64, /* what is put behind a name to read it, twice */
 };
 
 static struct amqp_node *cbs_replies(const struct amqp_node *requests)
@@ -65,25 +66,20 @@ static gh_bytes cbs_below_host(gh_bytes name, uint8_t *scratch)
 	return slash ? (gh_bytes){slash, name.len - (size_t)(slash - name.data)} : (gh_bytes){NULL, 0};
 }
 
-/* For whom the token is meant: as in the address of the link that will be attached. */
-static gh_status cbs_audience(const struct amqp_request *request, struct buf *room, struct amqp_readings *ret_readings)
+/* For whom the token is meant: as in the address of the link that will be attached.  False: for no identity. */
+static bool cbs_names_identity(gh_bytes below, uint8_t *room, struct amqp_readings *ret_readings)
 {
 	static const char events[] = "/messages/events";
 	gh_error err;
 	struct amqp_address address;
-	size_t len = request->name.len;
-	if (!buf_reserve(room, 3 * len + 2 * sizeof events))
-		return GH_NO_MEMORY;
-	gh_bytes below = cbs_below_host(request->name, room->data);
-	uint8_t *text = room->data + len;
 	if (below.len)
-		memcpy(text, below.data, below.len);
-	memcpy(text + below.len, events, sizeof events - 1);
-	gh_bytes whole = {text, below.len + sizeof events - 1};
-	if (amqp_address_read(whole, text + whole.len, &address, &err) != GH_OK)
-		return GH_NOT_FOUND;
+		memcpy(room, below.data, below.len);
+	memcpy(room + below.len, events, sizeof events - 1);
+	gh_bytes whole = {room, below.len + sizeof events - 1};
+	if (amqp_address_read(whole, room + whole.len, &address, &err) != GH_OK)
+		return false;
 	*ret_readings = address.readings;
-	return GH_OK;
+	return true;
 }
 
 static gh_status cbs_put_token(struct amqp_conn *c, const struct amqp_request *request, gh_error *ret_err)
@@ -97,12 +93,12 @@ static gh_status cbs_put_token(struct amqp_conn *c, const struct amqp_request *r
 	if (request->body.len > amqp_limits(c)->token_bytes_max)
 		return gh_fail(ret_err, GH_UNAUTHORIZED, "token_too_long", "the token is longer than token_bytes_max");
 	GH_CLEANUP(buf_done) struct buf room = {0};
-	gh_status status = cbs_audience(request, &room, &readings);
-	if (status == GH_NOT_FOUND)
-		return amqp_peer_grant(c, request->name, request->body, ret_err);
-	if (status != GH_OK)
-		return gh_fail(ret_err, status, "no_memory", "no memory for a request");
-	status = GH_UNAUTHORIZED;
+	if (!buf_reserve(&room, 3 * request->name.len + CBS_ROOM_BYTES))
+		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for a request");
+	gh_bytes below = cbs_below_host(request->name, room.data);
+	if (!cbs_names_identity(below, room.data + request->name.len, &readings))
+		return amqp_peer_grant(c, request->name, below, request->body, ret_err);
+	gh_status status = GH_UNAUTHORIZED;
 	for (size_t i = 0; i < readings.count && status != GH_OK; i++)
 		status = amqp_peer_prove(c, &readings.at[i], request->body, ret_err);
 	return status;

@@ -9,8 +9,8 @@
 
 struct amqp_grant {
 	struct amqp_grant *next;
-	size_t name_len, token_len;
-	uint8_t bytes[]; /* name, token */
+	size_t name_len, resource_len, token_len;
+	uint8_t bytes[]; /* name, resource, token */
 };
 
 /* ---- the core's callbacks: noted here, done in the next call of the engine ---- */
@@ -199,9 +199,14 @@ static gh_bytes grant_name(const struct amqp_grant *grant)
 	return (gh_bytes){grant->bytes, grant->name_len};
 }
 
+static gh_bytes grant_resource(const struct amqp_grant *grant)
+{
+	return (gh_bytes){grant->bytes + grant->name_len, grant->resource_len};
+}
+
 static gh_bytes grant_token(const struct amqp_grant *grant)
 {
-	return (gh_bytes){grant->bytes + grant->name_len, grant->token_len};
+	return (gh_bytes){grant->bytes + grant->name_len + grant->resource_len, grant->token_len};
 }
 
 static void grant_remove(struct amqp_conn *c, gh_bytes name)
@@ -226,35 +231,58 @@ static void grant_renew_peers(struct amqp_conn *c, gh_bytes token)
 	}
 }
 
-/* Whether the token is anything: for whom it is good is asked when somebody comes. */
-static gh_status grant_check(struct amqp_conn *c, gh_bytes token, gh_error *ret_err)
+/* Whether the token is anything, and good for what it is shown for: which of the policy's rights that takes is asked when
+ * somebody comes. */
+static gh_status grant_check(struct amqp_conn *c, gh_bytes resource, gh_bytes token, gh_error *ret_err)
 {
 	gh_service_claim claim = {
 		.transport = "amqp",
 		.token = token,
-		.rights = GH_RIGHT_DEVICE_CONNECT,
+		.text_keys = true,
 		.client_info = text_of(pn_connection_remote_container(c->driver.connection)),
 		.peer = c->wire->ops->peer(c->wire),
 	};
+	gh_bytes segment;
+	while (resource.len > 0) {
+		text_cut(resource, '/', &segment, &resource);
+		if (segment.len == 0)
+			continue;
+		if (claim.segment_count == GH_RESOURCE_SEGMENTS_MAX)
+			return gh_fail(ret_err, GH_UNAUTHORIZED, "cbs_audience", "the audience has too many segments");
+		claim.segments[claim.segment_count++] = segment;
+	}
 	return gh_service_authorize(c->worker, &claim, ret_err);
 }
 
-gh_status amqp_peer_grant(struct amqp_conn *c, gh_bytes name, gh_bytes token, gh_error *ret_err)
+static struct amqp_grant *grant_new(gh_bytes name, gh_bytes resource, gh_bytes token)
 {
-	gh_status status = grant_check(c, token, ret_err);
+	struct amqp_grant *grant = malloc(sizeof *grant + name.len + resource.len + token.len);
+	if (!grant)
+		return NULL;
+	grant->name_len = name.len;
+	grant->resource_len = resource.len;
+	grant->token_len = token.len;
+	uint8_t *at = grant->bytes;
+	const gh_bytes parts[] = {name, resource, token};
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		if (parts[i].len)
+			memcpy(at, parts[i].data, parts[i].len);
+		at += parts[i].len;
+	}
+	return grant;
+}
+
+gh_status amqp_peer_grant(struct amqp_conn *c, gh_bytes name, gh_bytes resource, gh_bytes token, gh_error *ret_err)
+{
+	gh_status status = grant_check(c, resource, token, ret_err);
 	if (status != GH_OK)
 		return status;
 	grant_remove(c, name);
 	if (c->grant_count >= amqp_limits(c)->amqp_grants_max)
 		return gh_fail(ret_err, GH_QUOTA, "amqp_peers_max", "too many tokens on one connection");
-	struct amqp_grant *grant = malloc(sizeof *grant + name.len + token.len);
+	struct amqp_grant *grant = grant_new(name, resource, token);
 	if (!grant)
 		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for a token");
-	grant->name_len = name.len;
-	grant->token_len = token.len;
-	if (name.len)
-		memcpy(grant->bytes, name.data, name.len);
-	memcpy(grant->bytes + name.len, token.data, token.len);
 	grant->next = c->grants;
 	c->grants = grant;
 	c->grant_count++;
@@ -267,7 +295,7 @@ void amqp_peer_recheck(struct amqp_conn *c)
 {
 	for (struct amqp_grant **at = &c->grants; *at;) {
 		struct amqp_grant *grant = *at;
-		if (grant_check(c, grant_token(grant), NULL) == GH_OK) {
+		if (grant_check(c, grant_resource(grant), grant_token(grant), NULL) == GH_OK) {
 			at = &grant->next;
 			continue;
 		}

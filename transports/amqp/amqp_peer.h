@@ -42,8 +42,9 @@ static inline struct amqp_identity amqp_peer_identity(const struct amqp_peer *pe
 
 /* The token is checked for that identity now, and from then on it speaks.  host: the OPEN's, empty before it. */
 gh_status amqp_peer_prove(struct amqp_conn *c, const struct amqp_identity *identity, gh_bytes token, gh_error *ret_err);
-/* A token for more than one identity: `name` says which one it replaces. */
-gh_status amqp_peer_grant(struct amqp_conn *c, gh_bytes name, gh_bytes token, gh_error *ret_err);
+/* A token that is no identity's own, good for the resource below the host ("/hub/ConsumerGroups/..."; empty = all of it);
+ * `name` says which one it replaces. */
+gh_status amqp_peer_grant(struct amqp_conn *c, gh_bytes name, gh_bytes resource, gh_bytes token, gh_error *ret_err);
 /* Who of these readings may speak; a token for more than one is tried for those that have none. */
 gh_status amqp_peer_admit(
 	struct amqp_conn *c, const struct amqp_readings *readings, struct amqp_peer **ret_peer, gh_error *ret_err);

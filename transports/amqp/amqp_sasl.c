@@ -71,7 +71,7 @@ static gh_status sasl_plain(struct amqp_conn *c, gh_bytes response)
 	if (!scratch || amqp_address_user(user, scratch, &who, &err) != GH_OK)
 		return GH_UNAUTHORIZED;
 	if (who.policy.len)
-		return amqp_peer_grant(c, user, password, &err);
+		return amqp_peer_grant(c, user, (gh_bytes){NULL, 0}, password, &err);
 	gh_status status = GH_UNAUTHORIZED;
 	for (size_t i = 0; i < who.readings.count && status != GH_OK; i++)
 		status = amqp_peer_prove(c, &who.readings.at[i], password, &err);
