@@ -203,6 +203,30 @@ Test(amqp_links, too_many_links_are_refused)
 	cr_assert(strstr(pair.words, "refuse detach:amqp:resource-limit-exceeded"), "%s", pair.words);
 }
 
+Test(amqp_links, too_many_links_for_tokens_are_refused)
+{
+	pn_session_t *session = amqp_pair_begin(&pair);
+	for (unsigned i = 0; i < 15; i++) {
+		char name[20];
+		snprintf(name, sizeof name, "cbs-%u", i);
+		amqp_pair_sender(session, name, "$cbs");
+	}
+	amqp_pair_run(&pair);
+	cr_assert(amqp_pair_heard(&pair,
+		"begin attach attach attach attach attach attach attach attach attach attach attach "
+		"attach attach attach refuse detach:amqp:resource-limit-exceeded"));
+}
+
+Test(amqp_links, an_id_that_is_too_long_is_not_sent_back)
+{
+	uint8_t room[4096];
+	char text[1800];
+	snprintf(text, sizeof text, "00 53 73 d0 00 00 04 0a 00 00 00 01 b1 00 00 04 01 '%01025d' " PUT, 0);
+	gh_bytes reply = links_ask(text, room, sizeof room);
+	cr_assert_eq(amqp_pair_status_code(reply), 400);
+	cr_assert_lt(reply.len, 200);
+}
+
 Test(amqp_links, too_many_identities_are_refused)
 {
 	worker.limits.amqp_peers_max = 1;

@@ -127,13 +127,16 @@ static void on_link_close(struct amqp_conn *c, pn_event_t *event)
 static void on_delivery(struct amqp_conn *c, pn_event_t *event)
 {
 	pn_delivery_t *delivery = pn_event_delivery(event);
-	struct amqp_node *node = pn_link_get_context(pn_delivery_link(delivery));
+	pn_link_t *link = pn_delivery_link(delivery);
 	(void)c;
+	if (!link)
+		return; /* it was settled since, and is no longer anybody's */
+	struct amqp_node *node = pn_link_get_context(link);
 	if (!node) { /* the link was closed, and its peer has not heard */
-		amqp_node_discard(pn_delivery_link(delivery));
+		amqp_node_discard(link);
 		return;
 	}
-	if (pn_link_is_receiver(node->link) && pn_link_remote_credit(node->link) < 0) {
+	if (pn_link_is_receiver(link) && pn_link_remote_credit(link) < 0) {
 		amqp_node_close(node, GH_QUOTA, "amqp_credit", "There are more transfers than there was credit for.");
 		return;
 	}

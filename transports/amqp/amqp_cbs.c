@@ -12,6 +12,7 @@ enum {
 	CBS_REPLIES_MAX = 64, /* that have not left: with more, no request is asked for */
 	CBS_REQUEST_BYTES_MAX = 65536,
 	CBS_ROOM_BYTES = 64, /* what is put behind a name to read it, twice */
+	CBS_ID_BYTES_MAX = 1024, /* it comes back in the reply, which may wait */
 };
 
 static struct amqp_node *cbs_replies(const struct amqp_node *requests)
@@ -169,6 +170,10 @@ static void cbs_take(struct amqp_node *node, pn_delivery_t *delivery)
 	gh_status status = cbs_read(node, delivery, &bytes);
 	if (status == GH_OK)
 		status = amqp_request_read(buf_bytes(&bytes), &request, &err);
+	if (status == GH_OK && request.message_id.len > CBS_ID_BYTES_MAX) {
+		request.message_id = (gh_bytes){NULL, 0};
+		status = gh_fail(&err, GH_INVALID, "cbs_id", "the message-id is too long");
+	}
 	if (status == GH_OK)
 		status = cbs_serve(node->conn, &request, &err);
 	pn_link_advance(node->link);

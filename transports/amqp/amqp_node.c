@@ -122,6 +122,19 @@ static bool node_role_is_known(const struct amqp_address *address, unsigned role
 	return node_rules[address->kind].roles & role;
 }
 
+/* They are for everybody, proven or not, and each may have requests and replies under way. */
+enum { NODE_CBS_MAX = 16 };
+
+static gh_status node_judge_cbs(const struct amqp_conn *c, gh_error *ret_err)
+{
+	size_t count = 0;
+	for (const struct amqp_node *node = c->nodes; node; node = node->next)
+		count += node->kind != AMQP_NODE_EVENTS;
+	if (count >= NODE_CBS_MAX)
+		return gh_fail(ret_err, GH_QUOTA, "amqp_links_max", "There are too many links for tokens.");
+	return GH_OK;
+}
+
 static gh_status node_judge(struct amqp_conn *c, const struct amqp_address *address, unsigned role,
 	struct amqp_peer **ret_peer, gh_error *ret_err)
 {
@@ -129,7 +142,7 @@ static gh_status node_judge(struct amqp_conn *c, const struct amqp_address *addr
 	if (!node_role_is_known(address, role))
 		return gh_fail(ret_err, GH_INVALID, "amqp_role", "The address is not for links of this direction.");
 	if (address->kind == AMQP_ADDRESS_CBS)
-		return GH_OK;
+		return node_judge_cbs(c, ret_err);
 	gh_status status = amqp_peer_admit(c, &address->readings, ret_peer, ret_err);
 	if (status != GH_OK)
 		return status;
