@@ -167,4 +167,15 @@ for (const way of ['tcp', 'web']) {
     await within(client.sendEvent(new Message('after')), 'the acknowledgement after the restart', 60000);
     assert.deepEqual((await second.messages(2)).map((message) => message.body), ['before', 'after']);
   });
+
+  promise(`the SDK over AMQP${over} comes back by itself after the gateway was stopped and started again`, async (t) => {
+    const dir = path.join(temporaryFolder(t), 'data');
+    const first = await Gateway.start(t, { dir });
+    const client = await openSdk(t, await first.addDevice('stopped'), way, { retry: true });
+    await within(client.sendEvent(new Message('before')), 'the acknowledgement');
+    assert.equal((await first.daemon.kill('SIGTERM')).code, 0);
+    const second = await Gateway.start(t, { dir, port: first.port, amqpPort: first.amqpPort, httpsPort: first.httpsPort });
+    await within(client.sendEvent(new Message('after')), 'the acknowledgement after the restart', 60000);
+    assert.deepEqual((await second.messages(2)).map((message) => message.body), ['before', 'after']);
+  });
 }

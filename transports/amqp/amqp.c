@@ -325,12 +325,25 @@ static void amqp_close_drained(struct amqp_node *node)
 	amqp_node_close(node, GH_UNAVAILABLE, "drained", "The gateway stops.");
 }
 
+static void amqp_end_sessions(struct amqp_conn *c)
+{
+	pn_session_t *session;
+	while ((session = pn_session_head(c->driver.connection, PN_LOCAL_ACTIVE))) {
+		pn_condition_set_name(pn_session_condition(session), amqp_error_name(GH_UNAVAILABLE, "drained"));
+		pn_session_close(session);
+	}
+}
+
+/* CLOSE comes when the peer has ended its sessions, too: some wait for ever for what a CLOSE cuts off. */
 static void amqp_go_on_draining(struct amqp_conn *c)
 {
 	if (!c->draining || c->tickets || c->why)
 		return;
 	while (c->nodes)
 		amqp_close_drained(c->nodes);
+	amqp_end_sessions(c);
+	if (pn_session_head(c->driver.connection, PN_REMOTE_ACTIVE))
+		return;
 	pn_connection_close(c->driver.connection);
 	amqp_end(c, "drained");
 }
