@@ -40,6 +40,7 @@ class AmqpClient {
       client.container.once('connection_close', ({ connection, error }) => resolve(error ?? errorOf(connection.error) ?? null));
       client.container.on('disconnected', ({ error }) => resolve(error ?? null));
     });
+    client.ended.then(() => client.outcomes.forEach((resolve) => resolve({ outcome: 'lost' })));
     for (const outcome of [...OUTCOMES, 'settled']) client.container.on(outcome, (context) => client.settle(outcome, context));
     for (const name of ['sender_close', 'receiver_close'])
       client.container.on(name, (context) => client.closed(context.sender ?? context.receiver));
