@@ -76,13 +76,13 @@ promise('must_56 OPEN behind the header, and all of SASL in front of it, may com
   assert.ok(sasl.heard.includes('gatehouse'), 'OPEN was answered');
 });
 
-promise('a header of another version is answered with the one that is spoken, another protocol with the end', async (t) => {
+promise('whatever is no header that is spoken is answered with the one that is, and the end', async (t) => {
   const gateway = await Gateway.start(t);
-  for (const [said, answer] of [['AMQP\0\x00\x09\x01', 'AMQP'], ['AMQP\x03\x02\0\0', 'AMQP'], ['GET / HTTP/1.1\r\n\r\n', ''],
-    ['\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0', '']]) {
+  for (const said of ['AMQP\0\x00\x09\x01', 'AMQP\x03\x02\0\0', 'AMQP\x02\x01\0\0', 'GET / HTTP/1.1\r\n\r\n',
+    '\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0']) {
     const { heard, closed } = await converse(t, gateway, Buffer.from(said, 'latin1'));
     await within(closed, 'the end');
-    assert.equal(heard.subarray(0, 4).toString(), answer, said);
+    assert.equal(heard.subarray(0, 4).toString(), 'AMQP', said);
   }
 });
 
