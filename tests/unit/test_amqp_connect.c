@@ -261,8 +261,6 @@ Test(amqp_connect, a_peer_that_is_silent_is_dropped)
 	cr_assert_eq(core_double_links_open(&worker), 1, "until it is freed");
 }
 
-/* ---- the end at any moment ---- */
-
 enum { STAGES = 8 };
 
 static void connect_stage(unsigned stage)
@@ -274,6 +272,25 @@ static void connect_stage(unsigned stage)
 	for (unsigned i = 0; i <= stage; i++)
 		connect_bytes(texts[i]);
 }
+
+Test(amqp_connect, amqp_unproven_places_max_bounds_what_a_stranger_may_open)
+{
+	worker.limits.amqp_unproven_places_max = 20;
+	connect_raw();
+	connect_stage(5);
+	for (unsigned i = 0; i < 20; i++) {
+		char text[100];
+		snprintf(text, sizeof text, "00 00 00 16 02 00 00 %02x 00 53 11 c0 (04 40 43 70 00 00 10 00 43)", i);
+		connect_bytes(text);
+		cr_assert(!pair.engine.finished, "%u", i);
+	}
+	connect_bytes("00 00 00 16 02 00 00 14 00 53 11 c0 (04 40 43 70 00 00 10 00 43)");
+	cr_assert(pair.engine.finished);
+	engine_pair_done(&pair.engine);
+	connect_raw();
+}
+
+/* ---- the end at any moment ---- */
 
 Test(amqp_connect, it_may_be_cut_off_or_freed_at_any_moment)
 {

@@ -149,6 +149,7 @@ Test(amqp_links, must_59_60_addresses_as_clients_spell_them)
 		{"devices/dev1/messages/events", false, "attach"},
 		{"amqps://hub.example.net/devices/dev1/messages/events", false, "attach"},
 		{"amqps://hub.example.net:5671/devices/dev1/messages/events", false, "attach"},
+		{"amqps://elsewhere.example/devices/dev1/messages/events", false, "refuse detach:amqp:not-found"},
 		{"/devices/dev%31/messages/events", false, "attach"},
 		{"/Devices/dev1/Messages/Events", false, "attach"},
 		{"/devices/dev1/modules/m1/messages/events", false, "attach"},
@@ -167,6 +168,7 @@ Test(amqp_links, must_59_60_addresses_as_clients_spell_them)
 		{"/$cbs", false, "attach"},
 		{"/$cbs", true, "attach"},
 	};
+	worker.host = "hub.example.net";
 	cr_assert_eq(amqp_pair_put_token(&pair, DEV1, TOKEN), 200);
 	cr_assert_eq(amqp_pair_put_token(&pair, DEV1 "/modules/m1", TOKEN), 200);
 	pn_session_t *session = amqp_pair_begin(&pair);

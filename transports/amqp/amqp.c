@@ -429,8 +429,8 @@ static void amqp_configure(struct amqp_conn *c)
 	pn_transport_set_max_frame(transport, (uint32_t)limits->amqp_frame_bytes_max);
 	pn_transport_set_channel_max(transport, (uint16_t)(limits->amqp_sessions_max - 1));
 	pn_transport_set_idle_timeout(transport, (pn_millis_t)limits->amqp_idle_ms_max); /* half of it is announced */
-	amqp_frames_init(&c->frames, (uint32_t)limits->amqp_frame_bytes_max,
-		limits->amqp_sessions_max + 2 * limits->amqp_links_max);
+	size_t places = amqp_places_limit(limits), unproven = limits->amqp_unproven_places_max;
+	amqp_frames_init(&c->frames, (uint32_t)limits->amqp_frame_bytes_max, places < unproven ? places : unproven);
 	amqp_handle(c);
 }
 

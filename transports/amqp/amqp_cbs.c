@@ -11,7 +11,7 @@ enum {
 	CBS_CREDIT = 32,
 	CBS_REPLIES_MAX = 64, /* that have not left: with more, no request is asked for */
 	CBS_REQUEST_BYTES_MAX = 65536,
-	CBS_ROOM_BYTES = 64, /* what is put behind a name to read it, twice */
+	CBS_ROOM_BYTES = 64,     /* what is put behind a name to read it, twice */
 	CBS_ID_BYTES_MAX = 1024, /* it comes back in the reply, which may wait */
 };
 

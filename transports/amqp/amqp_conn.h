@@ -65,6 +65,12 @@ static inline const gh_limits *amqp_limits(const struct amqp_conn *c)
 	return gh_worker_limits(c->worker);
 }
 
+/* Sessions and links, of which refused ones count until they are detached. */
+static inline size_t amqp_places_limit(const gh_limits *limits)
+{
+	return limits->amqp_sessions_max + 2 * limits->amqp_links_max;
+}
+
 static inline void amqp_wake(struct amqp_conn *c)
 {
 	c->wire->ops->wake(c->wire);

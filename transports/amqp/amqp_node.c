@@ -164,7 +164,7 @@ static gh_status node_prepare(struct amqp_conn *c, pn_link_t *link, enum amqp_no
 	if (!scratch)
 		return gh_fail(ret_err, GH_NO_MEMORY, "no_memory", "no memory for a link");
 	gh_status status = amqp_address_read(text, scratch, &address, ret_err);
-	if (status != GH_OK)
+	if (status != GH_OK || (address.host.len > 0 && !gh_worker_knows_host(c->worker, address.host)))
 		return gh_fail(ret_err, GH_NOT_FOUND, "route_unknown", "There is nothing at this address.");
 	*ret_kind = address.kind != AMQP_ADDRESS_CBS ? AMQP_NODE_EVENTS
 		    : role == NODE_TAKES             ? AMQP_NODE_CBS_REQUESTS

@@ -156,6 +156,7 @@ static void peer_take_credential(struct amqp_peer *peer, struct amqp_credential 
 	if (credential->next)
 		peer->conn->sweeping = true;
 	peer->conn->since_ms = peer->conn->now_ms;
+	peer->conn->frames.places_max = amqp_places_limit(amqp_limits(peer->conn));
 	amqp_wake(peer->conn);
 }
 
