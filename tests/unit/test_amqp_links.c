@@ -99,8 +99,8 @@ Test(amqp_links, a_request_that_is_none_is_answered_400)
 		"00 53 73 c0 (01 43) 00 53 74 c1 (02 a1 ('operation') a1 ('steal-token')) 00 53 77 a1 ('x')",
 		"00 53 73 c0 (01 43) 00 53 77 a1 ('x')",
 		"00 53 73 c0 (01 43) 00 53 74 c1 (02 a1 ('operation') a1 ('put-token')) 00 53 77 a1 ('x')",
-		"00 53 73 c0 (01 43) 00 53 74 c1 (06 a1 ('operation') a1 ('put-token') a1 ('type') a1 ('jwt') a1 ('name') a1 "
-		"('x')) 00 53 77 a1 ('x')",
+		("00 53 73 c0 (01 43) 00 53 74 c1 (06 a1 ('operation') a1 ('put-token') a1 ('type') a1 ('jwt') a1 ('name') a1 "
+		 "('x')) 00 53 77 a1 ('x')"),
 		"00 53 73 c0 (01",
 		"ff ff ff",
 	};
@@ -193,7 +193,7 @@ Test(amqp_links, an_attach_is_answered_as_it_came)
 	cr_assert_str_eq(pn_terminus_get_address(pn_link_remote_target(events)), "/devices/dev1/messages/events");
 	cr_assert_eq(pn_link_remote_snd_settle_mode(events), PN_SND_MIXED);
 	cr_assert_eq(pn_link_remote_max_message_size(events), worker.limits.message_bytes_max);
-	cr_assert_eq(pn_link_credit(events), worker.limits.amqp_credit_max);
+	cr_assert_eq((uint64_t)pn_link_credit(events), worker.limits.amqp_credit_max);
 }
 
 Test(amqp_links, too_many_links_are_refused)
