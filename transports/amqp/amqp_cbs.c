@@ -152,22 +152,12 @@ static void cbs_reply(
 	pn_delivery_settle(delivery);
 }
 
-static gh_status cbs_read(struct amqp_node *node, pn_delivery_t *delivery, struct buf *bytes)
-{
-	size_t size = pn_delivery_pending(delivery);
-	if (!buf_reserve(bytes, size))
-		return GH_NO_MEMORY;
-	ssize_t n = size ? pn_link_recv(node->link, (char *)bytes->data, size) : 0;
-	bytes->len = n > 0 ? (size_t)n : 0;
-	return GH_OK;
-}
-
 static void cbs_take(struct amqp_node *node, pn_delivery_t *delivery)
 {
 	GH_CLEANUP(buf_done) struct buf bytes = {0};
 	struct amqp_request request = {0};
 	gh_error err = {0};
-	gh_status status = cbs_read(node, delivery, &bytes);
+	gh_status status = amqp_node_receive(node, delivery, &bytes) ? GH_OK : GH_NO_MEMORY;
 	if (status == GH_OK)
 		status = amqp_request_read(buf_bytes(&bytes), &request, &err);
 	if (status == GH_OK && request.message_id.len > CBS_ID_BYTES_MAX) {

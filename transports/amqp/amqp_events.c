@@ -215,13 +215,8 @@ static void events_drop(struct amqp_node *node, pn_delivery_t *delivery, gh_stat
 
 static bool events_receive(struct amqp_node *node, pn_delivery_t *delivery)
 {
-	size_t size = pn_delivery_pending(delivery);
 	events_count_partial(node, 0);
-	if (!buf_reserve(&node->encoded, size))
-		return false;
-	ssize_t n = size ? pn_link_recv(node->link, (char *)node->encoded.data, size) : 0;
-	node->encoded.len = n > 0 ? (size_t)n : 0;
-	return true;
+	return amqp_node_receive(node, delivery, &node->encoded);
 }
 
 /* The current delivery of the link.  False: it is not whole, or waits. */

@@ -49,6 +49,16 @@ void amqp_node_free(struct amqp_node *node)
 	free(node);
 }
 
+bool amqp_node_receive(struct amqp_node *node, pn_delivery_t *delivery, struct buf *bytes)
+{
+	size_t size = pn_delivery_pending(delivery);
+	if (!buf_reserve(bytes, size))
+		return false;
+	ssize_t n = size ? pn_link_recv(node->link, (char *)bytes->data, size) : 0;
+	bytes->len = n > 0 ? (size_t)n : 0;
+	return true;
+}
+
 /* Read and not only settled: Proton counts against the session what of a settled delivery comes later. */
 void amqp_node_discard(pn_link_t *link)
 {

@@ -25,6 +25,8 @@ struct amqp_node {
 
 /* The link ends, with why; what was submitted is still stored. */
 void amqp_node_close(struct amqp_node *node, gh_status status, const char *code, const char *text);
+/* The pending bytes of the current delivery, in place of what bytes holds.  False: no memory. */
+bool amqp_node_receive(struct amqp_node *node, pn_delivery_t *delivery, struct buf *bytes);
 /* What its peer sent, and sends until it hears that the link was closed, is nobody's. */
 void amqp_node_discard(pn_link_t *link);
 /* The link is gone, or its connection is. */
